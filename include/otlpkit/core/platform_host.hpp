@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What the host says about itself and this process: the second place, next to platform.hpp, where systems are told
+// apart. Everything is quick, never privileged, never asks a network service, and answers "" where a system does not
+// tell.
+
+#include <otlpkit/config.hpp>
+#include <otlpkit/core/platform.hpp>
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#if OTLPKIT_POSIX
+#include <signal.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#else
+#include <process.h>
+#endif
+#if defined(__APPLE__)
+#include <mach-o/dyld.h>
+#include <pwd.h>
+#endif
+
+namespace otlpkit::inline OTLPKIT_ABI::platform_host {
+
+/// The value of a variable of this process, or nothing when it is unset.
+[[nodiscard]] inline std::optional<std::string> environment_variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::nullopt : std::optional<std::string>{value};
+}
+
+/// A decimal number that is all of `text`, read the same in every locale.
+[[nodiscard]] inline std::optional<double> parse_double(std::string_view text) {
+  double number = 0;
+#if defined(__cpp_lib_to_chars)
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+#else
+  const std::string copy{text};
+  char* end = nullptr;
+  number = std::strtod(copy.c_str(), &end);
+  if (copy.empty() || end != copy.c_str() + copy.size()) return std::nullopt;
+#endif
+  return number;
+}
+
+/// The start of a file, "" when it cannot be read.
+[[nodiscard]] inline std::string read_file(const char* path, std::size_t limit = 64 * 1024) {
+  std::string content;
+  if (std::FILE* file = std::fopen(path, "rb")) {
+    content.resize(limit);
+    content.resize(std::fread(content.data(), 1, limit, file));
+    std::fclose(file);
+  }
+  return content;
+}
+
+[[nodiscard]] inline std::int64_t process_id() noexcept {
+#if OTLPKIT_POSIX
+  return ::getpid();
+#else
+  return ::_getpid();
+#endif
+}
+
+/// Full path of the running program.
+[[nodiscard]] inline std::string executable_path() {
+  char path[4096] = {};
+#if defined(__linux__)
+  const auto size = ::readlink("/proc/self/exe", path, sizeof path - 1);
+  return size > 0 ? std::string{path, static_cast<std::size_t>(size)} : std::string{};
+#elif defined(__APPLE__)
+  std::uint32_t size = sizeof path;
+  return ::_NSGetExecutablePath(path, &size) == 0 ? std::string{path} : std::string{};
+#elif !OTLPKIT_POSIX
+  char* program = nullptr;
+  return ::_get_pgmptr(&program) == 0 && program != nullptr ? std::string{program} : std::string{};
+#else
+  return std::string{path};
+#endif
+}
+
+/// The first word of the command line: how the program was called. Later words may hold secrets and are not read.
+[[nodiscard]] inline std::string command() {
+#if defined(__linux__)
+  const std::string line = read_file("/proc/self/cmdline", 4096);
+  return line.substr(0, line.find('\0'));
+#else
+  return {};
+#endif
+}
+
+/// Name of the user the process runs as. On Linux from /etc/passwd alone: asking the name service could wait for a
+/// network.
+[[nodiscard]] inline std::string process_owner() {
+#if defined(__linux__)
+  const std::string users = read_file("/etc/passwd", 1024 * 1024);
+  const std::string uid = std::to_string(::geteuid());
+  std::string_view rest = users;
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    const std::size_t name_end = line.find(':');
+    if (name_end == std::string_view::npos) continue;
+    const std::size_t uid_begin = line.find(':', name_end + 1);
+    if (uid_begin == std::string_view::npos) continue;
+    const std::string_view fields = line.substr(uid_begin + 1);
+    if (fields.substr(0, fields.find(':')) == uid) return std::string{line.substr(0, name_end)};
+  }
+  return {};
+#elif defined(__APPLE__)
+  const passwd* user = ::getpwuid(::geteuid());
+  return user != nullptr ? std::string{user->pw_name} : std::string{};
+#elif !OTLPKIT_POSIX
+  return environment_variable("USERNAME").value_or("");
+#else
+  return {};
+#endif
+}
+
+/// When the process started, in seconds since the Unix epoch; 0 where a system does not tell.
+[[nodiscard]] inline double process_start() {
+#if defined(__linux__)
+  // Field 22 of stat is the start in ticks after boot. Field 2, the program's name, may hold blanks and ')'.
+  const std::string stat = read_file("/proc/self/stat", 4096);
+  std::size_t at = stat.rfind(')');
+  for (int field = 3; field <= 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
+  if (at == std::string::npos) return 0;
+  const double ticks = std::strtod(stat.c_str() + at, nullptr);
+  timespec up{};
+  if (ticks <= 0 || ::clock_gettime(CLOCK_BOOTTIME, &up) != 0) return 0;
+  const double since_boot = static_cast<double>(up.tv_sec) + static_cast<double>(up.tv_nsec) / 1e9;
+  const double started = ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return static_cast<double>(platform::wall_ns()) / 1e9 - since_boot + started;
+#else
+  return 0;
+#endif
+}
+
+[[nodiscard]] inline std::string host_name() {
+#if OTLPKIT_POSIX
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? std::string{name} : std::string{};
+#else
+  return environment_variable("COMPUTERNAME").value_or("");
+#endif
+}
+
+/// A name that stays with the machine: the systemd machine id, or the dbus one.
+[[nodiscard]] inline std::string host_id() {
+#if defined(__linux__)
+  for (const char* path : {"/etc/machine-id", "/var/lib/dbus/machine-id"}) {
+    const std::string id = read_file(path, 128);
+    const std::string line = id.substr(0, id.find_first_of("\r\n "));
+    if (!line.empty() && line != "uninitialized") return line;
+  }
+#endif
+  return {};
+}
+
+/// host.arch, in the words of the semantic conventions: what the program was built for.
+[[nodiscard]] constexpr std::string_view architecture() noexcept {
+#if defined(__x86_64__) || defined(_M_X64)
+  return "amd64";
+#elif defined(__aarch64__) || defined(_M_ARM64)
+  return "arm64";
+#elif defined(__i386__) || defined(_M_IX86)
+  return "x86";
+#elif defined(__arm__) || defined(_M_ARM)
+  return "arm32";
+#elif defined(__powerpc64__)
+  return "ppc64";
+#elif defined(__powerpc__)
+  return "ppc32";
+#elif defined(__s390x__)
+  return "s390x";
+#else
+  return "";
+#endif
+}
+
+/// os.type, in the words of the semantic conventions.
+[[nodiscard]] constexpr std::string_view os_type() noexcept {
+#if defined(__linux__)
+  return "linux";
+#elif defined(__APPLE__)
+  return "darwin";
+#elif defined(_WIN32)
+  return "windows";
+#elif defined(__FreeBSD__)
+  return "freebsd";
+#elif defined(__NetBSD__)
+  return "netbsd";
+#elif defined(__OpenBSD__)
+  return "openbsd";
+#else
+  return "";
+#endif
+}
+
+/// What a system calls itself.
+struct os_facts {
+  std::string name;         ///< "Debian GNU/Linux"
+  std::string version;      ///< "12"
+  std::string description;  ///< "Debian GNU/Linux 12 (bookworm)"
+};
+
+/// The value of `key` in the text of an os-release file, without its quotes and backslashes.
+[[nodiscard]] inline std::string os_release_value(std::string_view text, std::string_view key) {
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != '=') continue;
+    line.remove_prefix(key.size() + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.size() >= 2 && (line.front() == '"' || line.front() == '\'') && line.back() == line.front()) {
+      line = line.substr(1, line.size() - 2);
+    }
+    std::string value;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      if (line[i] == '\\' && i + 1 < line.size()) ++i;
+      value += line[i];
+    }
+    return value;
+  }
+  return {};
+}
+
+[[nodiscard]] inline os_facts os() {
+  os_facts facts;
+#if defined(__linux__)
+  std::string release = read_file("/etc/os-release");
+  if (release.empty()) release = read_file("/usr/lib/os-release");
+  facts = {os_release_value(release, "NAME"), os_release_value(release, "VERSION_ID"),
+           os_release_value(release, "PRETTY_NAME")};
+#endif
+#if OTLPKIT_POSIX
+  utsname system{};
+  if (::uname(&system) >= 0) {
+    if (facts.name.empty()) facts.name = system.sysname;
+    if (facts.version.empty()) facts.version = system.release;
+    if (facts.description.empty()) facts.description = facts.name + " " + facts.version;
+  }
+#elif defined(_WIN32)
+  facts.name = "Windows";
+#endif
+  return facts;
+}
+
+/// Starts a thread of the library's own: named, and with all signals blocked, so that the program's handlers keep running
+/// on the program's threads. \throws std::system_error when no thread can be had
+template <class Run>
+[[nodiscard]] std::thread background_thread([[maybe_unused]] const char* name, Run&& run) {
+#if OTLPKIT_POSIX
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  struct restore {
+    const sigset_t& mask;
+    ~restore() { pthread_sigmask(SIG_SETMASK, &mask, nullptr); }
+  } const on_return{before};
+#endif
+  std::thread thread{std::forward<Run>(run)};
+#if defined(__linux__)
+  pthread_setname_np(thread.native_handle(), name);
+#endif
+  return thread;
+}
+
+}  // namespace otlpkit::inline OTLPKIT_ABI::platform_host

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <otlpkit/core/wire_writer.hpp>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string_view>
+
+namespace otlpkit::inline OTLPKIT_ABI {
+
+namespace detail {
+
+/// A thread's spare buffers. Trivially destructible; the thread-exit hook frees what is in it.
+struct slab_cache {
+  static constexpr std::size_t slab_size = 1024;
+  static constexpr std::uint32_t most = 64;
+
+  struct slab {
+    slab* next;
+  };
+  slab* head;
+  std::uint32_t count;
+
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE void* take() noexcept {
+    slab* s = head;
+    if (s == nullptr) return std::malloc(slab_size);
+    head = s->next;
+    --count;
+    return s;
+  }
+
+  OTLPKIT_ALWAYS_INLINE void give(void* memory) noexcept {
+    if (count >= most) return std::free(memory);
+    head = ::new (memory) slab{head};
+    ++count;
+  }
+
+  void clear() noexcept {
+    while (head != nullptr) {
+      slab* next = head->next;
+      std::free(head);
+      head = next;
+    }
+    count = 0;
+  }
+};
+
+OTLPKIT_VISIBLE inline constinit thread_local slab_cache this_thread_slabs{};
+
+}  // namespace detail
+
+/// Grows while one record is put together: attributes, events and links in the order they are added.
+///
+/// Starts with nothing, then a slab of 1 KiB from the thread's cache, then malloc. It may be filled on one thread and
+/// released on another. Not thread-safe.
+class record_buffer {
+ public:
+  /// The largest a record may grow; what would go beyond is refused, and counted by the caller.
+  static constexpr std::size_t max_size = std::size_t{16} << 20;
+
+  constexpr record_buffer() noexcept = default;
+  record_buffer(const record_buffer&) = delete;
+  record_buffer& operator=(const record_buffer&) = delete;
+  constexpr record_buffer(record_buffer&& other) noexcept
+      : begin_{other.begin_}, at_{other.at_}, end_{other.end_}, from_heap_{other.from_heap_} {
+    other.begin_ = other.at_ = other.end_ = nullptr;
+  }
+  ~record_buffer() { release(); }
+
+  /// Makes room for `size` more bytes. False when the record would become too large or memory is out.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool room(std::size_t size) noexcept {
+    return static_cast<std::size_t>(end_ - at_) >= size || grow(size);
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
+  [[nodiscard]] wire::byte* begin() noexcept { return begin_; }
+  [[nodiscard]] wire::byte* at() noexcept { return at_; }
+  [[nodiscard]] std::string_view view() const noexcept { return {reinterpret_cast<const char*>(begin_), size()}; }
+  /// Says how far the bytes now go: a place at() was moved to, or one from before, to take back what follows it.
+  void advance_to(wire::byte* p) noexcept { at_ = p; }
+  void shrink_to(std::size_t size) noexcept { at_ = begin_ + size; }
+
+  /// Cuts `count` bytes out at `offset`.
+  void erase(std::size_t offset, std::size_t count) noexcept {
+    wire::byte* const hole = begin_ + offset;
+    std::memmove(hole, hole + count, size() - offset - count);
+    at_ -= count;
+  }
+
+  /// Appends a field whose length is not known yet; close() it with what open() returned.
+  [[nodiscard]] bool open(wire::byte tag, std::size_t& mark) noexcept {
+    if (!room(2)) return false;
+    at_[0] = tag;
+    at_ += 2;
+    mark = size();
+    return true;
+  }
+  [[nodiscard]] bool close(std::size_t mark) noexcept {
+    const std::size_t length = size() - mark;
+    const std::size_t extra = wire::varint_size(length) - 1;
+    if (extra != 0) [[unlikely]] {  // the one byte that was kept free is too small: move the content up
+      if (!room(extra)) return false;
+      std::memmove(begin_ + mark + extra, begin_ + mark, length);
+      at_ += extra;
+    }
+    wire::put_varint(begin_ + mark - 1, length);
+    return true;
+  }
+
+  OTLPKIT_ALWAYS_INLINE void release() noexcept {
+    if (begin_ == nullptr) return;
+    if (from_heap_) [[unlikely]] {
+      std::free(begin_);
+    } else {
+      detail::this_thread_slabs.give(begin_);
+    }
+    begin_ = at_ = end_ = nullptr;
+    from_heap_ = false;
+  }
+
+ private:
+  OTLPKIT_NOINLINE bool grow(std::size_t more) noexcept {
+    const std::size_t used = size();
+    constexpr std::size_t slab = detail::slab_cache::slab_size;
+    if (begin_ == nullptr && more <= slab) {
+      begin_ = at_ = static_cast<wire::byte*>(detail::this_thread_slabs.take());
+      end_ = begin_ == nullptr ? nullptr : begin_ + slab;
+      return begin_ != nullptr;
+    }
+    if (more > max_size - used) return false;
+    const std::size_t capacity = std::bit_ceil(used + more);
+    auto* const memory = static_cast<wire::byte*>(std::malloc(capacity));
+    if (memory == nullptr) return false;
+    if (used != 0) std::memcpy(memory, begin_, used);
+    release();
+    begin_ = memory;
+    at_ = memory + used;
+    end_ = memory + capacity;
+    from_heap_ = true;
+    return true;
+  }
+
+  wire::byte* begin_ = nullptr;
+  wire::byte* at_ = nullptr;
+  wire::byte* end_ = nullptr;
+  bool from_heap_ = false;
+};
+
+}  // namespace otlpkit::inline OTLPKIT_ABI

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <otlpkit/core/wire_writer.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string_view>
+
+/// How finished records leave the threads that made them.
+///
+/// Every thread appends to chunks of its own; one reader at a time takes the records out. The producer publishes a chunk's
+/// `committed` size with a release store on every record and takes no lock; flushing from another thread therefore needs no
+/// help from it. Chunks start small and grow, so that many threads that record little cost little; memory and the number of
+/// waiting records are bounded, and what finds no room is dropped and counted.
+namespace otlpkit::inline OTLPKIT_ABI::detail {
+
+/// Precedes each record in a chunk: enough to group and cut without decoding.
+struct record_header {
+  std::uint32_t size;   ///< bytes that follow
+  std::uint16_t scope;  ///< index in the scope table
+  std::uint16_t reserved;
+};
+
+struct alignas(16) chunk {
+  static constexpr std::uint32_t smallest = 4096;
+  static constexpr std::uint32_t largest = 65536;
+
+  platform::atomic<std::uint32_t> committed{0};  ///< producer to reader: bytes of complete records
+  platform::atomic<chunk*> next{nullptr};        ///< producer to reader: set once, after the last record here
+  std::uint32_t capacity;                   ///< bytes of data()
+  std::uint32_t consumed = 0;               ///< the reader's own
+  chunk* pooled = nullptr;
+
+  explicit chunk(std::uint32_t bytes) noexcept : capacity{bytes} {}
+  [[nodiscard]] wire::byte* data() noexcept { return reinterpret_cast<wire::byte*>(this) + sizeof(chunk); }
+  [[nodiscard]] std::size_t footprint() const noexcept { return sizeof(chunk) + capacity; }
+};
+
+/// A thread's chain of chunks as the reader sees it.
+struct thread_log {
+  platform::atomic<bool> dead{false};                ///< its thread ended: no more records come
+  platform::atomic<std::uint64_t> dropped_full{0};   ///< written by the producer alone, as is the next
+  platform::atomic<std::uint64_t> dropped_large{0};
+  chunk* head = nullptr;       ///< the reader's own, as is the next
+  thread_log* next = nullptr;
+};
+
+/// The producing thread's end. Trivial, so that it can be a constinit thread-local.
+struct producer {
+  wire::byte* at;
+  wire::byte* end;
+  chunk* tail;
+  thread_log* log;
+  std::uint32_t records;     ///< in `tail` and not yet in record_queue::waiting
+  std::uint32_t next_size;   ///< of the next chunk
+};
+
+/// What was lost before it reached the reader.
+struct record_drops {
+  std::uint64_t queue_full = 0;
+  std::uint64_t too_large = 0;
+};
+
+class record_queue {
+ public:
+  using wake_function = void (*)() noexcept;
+
+  // Set before recording starts; read by producers on their slow path only.
+  platform::atomic<std::size_t> max_bytes{std::size_t{8} << 20};
+  platform::atomic<std::int64_t> max_items{2048};   ///< to the granularity of one chunk per thread
+  platform::atomic<std::int64_t> wake_items{512};   ///< so many waiting wake the reader
+  platform::atomic<wake_function> wake{nullptr};
+
+  /// Room for a record of `size` bytes, or nullptr: it is dropped, and counted. commit() it right after writing.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* reserve(producer& p, std::size_t size) noexcept {
+    const std::size_t need = sizeof(record_header) + size;
+    if (static_cast<std::size_t>(p.end - p.at) < need) [[unlikely]] {
+      if (!roll(p, need)) return nullptr;
+    }
+    return p.at + sizeof(record_header);
+  }
+
+  /// Publishes the record that ends at `end`.
+  OTLPKIT_ALWAYS_INLINE void commit(producer& p, wire::byte* end, std::uint16_t scope) noexcept {
+    const record_header header{static_cast<std::uint32_t>(end - p.at - static_cast<std::ptrdiff_t>(sizeof(record_header))), scope, 0};
+    std::memcpy(p.at, &header, sizeof header);
+    p.at = end;
+    ++p.records;
+    p.tail->committed.store(static_cast<std::uint32_t>(end - p.tail->data()), platform::release);
+  }
+
+  /// The producing thread ends, or leaves this queue: what it recorded stays for the reader.
+  void retire(producer& p) noexcept {
+    if (p.log == nullptr) return;
+    waiting_.fetch_add(p.records, platform::relaxed);
+    p.log->dead.store(true, platform::release);
+    p = {};
+  }
+
+  /// Takes out records until `sink(scope, bytes)` says false. Every thread gets its turn. Any thread may call; readers
+  /// exclude each other.
+  template <class Sink>
+  void drain(Sink&& sink) noexcept {
+    platform::lock_guard lock{reader_};
+    wake_pending_.store(false, platform::release);
+    adopt_newcomers();
+    thread_log* const last = tail_;
+    bool more = true;
+    while (more && head_ != nullptr) {
+      thread_log* const log = head_;
+      const bool gone = drain_thread(*log, sink, more);
+      if (!more && !gone) break;  // it goes on with this thread next time
+      head_ = log->next;
+      if (head_ == nullptr) tail_ = nullptr;
+      if (gone) {
+        delete log;
+      } else {
+        append(log);
+      }
+      if (log == last) break;
+    }
+  }
+
+  /// Drops counted so far, by producers that live and that ended.
+  [[nodiscard]] record_drops dropped() noexcept {
+    platform::lock_guard lock{reader_};
+    adopt_newcomers();
+    record_drops sum = retired_;
+    for (thread_log* log = head_; log != nullptr; log = log->next) {
+      sum.queue_full += log->dropped_full.load(platform::relaxed);
+      sum.too_large += log->dropped_large.load(platform::relaxed);
+    }
+    return sum;
+  }
+
+  /// Records in closed chunks that wait for the reader. Those in chunks still being filled are not in it.
+  [[nodiscard]] std::int64_t waiting() const noexcept { return waiting_.load(platform::relaxed); }
+  /// Bytes of chunks in use.
+  [[nodiscard]] std::size_t memory() const noexcept { return outstanding_.load(platform::relaxed); }
+
+  void lock_for_fork() noexcept {
+    reader_.lock();
+    pool_.lock();
+  }
+  void unlock_after_fork() noexcept {
+    pool_.unlock();
+    reader_.unlock();
+  }
+  /// In the child of a fork: the records wait in the parent, which sends them. Their chunks stay allocated here, once.
+  void forget_after_fork() noexcept {
+    newcomers_.store(nullptr, platform::relaxed);
+    head_ = tail_ = nullptr;
+    retired_ = {};
+    waiting_.store(0, platform::relaxed);
+    outstanding_.store(0, platform::relaxed);
+    wake_pending_.store(false, platform::relaxed);
+  }
+
+ private:
+  static constexpr int classes = 3;  // chunks of 4, 16 and 64 KiB are kept for reuse
+  static constexpr std::uint32_t most_pooled = 32;
+
+  [[nodiscard]] static int size_class(std::uint32_t footprint) noexcept {
+    return footprint == chunk::smallest ? 0 : footprint == 4 * chunk::smallest ? 1 : footprint == chunk::largest ? 2 : -1;
+  }
+
+  OTLPKIT_COLD bool roll(producer& p, std::size_t need) noexcept {
+    if (p.log == nullptr && !enlist(p)) return false;
+    const auto waiting = waiting_.fetch_add(p.records, platform::relaxed) + p.records;
+    p.records = 0;
+    const bool urgent = waiting >= wake_items.load(platform::relaxed) ||
+                        outstanding_.load(platform::relaxed) > max_bytes.load(platform::relaxed) / 2;
+    if (urgent) wake_reader();
+    chunk* const fresh = waiting < max_items.load(platform::relaxed) ? take(need, p.next_size) : nullptr;
+    if (fresh == nullptr) {
+      auto& counter = need + sizeof(chunk) > max_bytes.load(platform::relaxed) ? p.log->dropped_large : p.log->dropped_full;
+      counter.store(counter.load(platform::relaxed) + 1, platform::relaxed);
+      wake_reader();
+      return false;
+    }
+    chunk* const full = p.tail;
+    p.tail = fresh;
+    p.at = fresh->data();
+    p.end = p.at + fresh->capacity;
+    if (p.next_size < chunk::largest) p.next_size *= 4;
+    if (full == nullptr) {
+      p.log->head = fresh;  // before the log is published
+      publish(*p.log);
+    } else {
+      full->next.store(fresh, platform::release);  // after its last `committed`
+    }
+    return true;
+  }
+
+  /// Gives the thread a log. It is published with its first chunk.
+  bool enlist(producer& p) noexcept {
+    p.log = new (std::nothrow) thread_log;
+    p.next_size = chunk::smallest;
+    return p.log != nullptr;
+  }
+
+  void publish(thread_log& log) noexcept {
+    thread_log* first = newcomers_.load(platform::relaxed);
+    do {
+      log.next = first;
+    } while (!newcomers_.compare_exchange(first, &log, platform::release));
+  }
+
+  void wake_reader() noexcept {
+    if (wake_pending_.load(platform::relaxed) || wake_pending_.exchange(true, platform::acq_rel)) return;
+    if (const wake_function call = wake.load(platform::acquire)) call();
+  }
+
+  void adopt_newcomers() noexcept {
+    thread_log* log = newcomers_.exchange(nullptr, platform::acquire);
+    while (log != nullptr) {
+      thread_log* const next = log->next;
+      append(log);
+      log = next;
+    }
+  }
+
+  void append(thread_log* log) noexcept {
+    log->next = nullptr;
+    (tail_ == nullptr ? head_ : tail_->next) = log;
+    tail_ = log;
+  }
+
+  /// Whether the thread ended and everything of it is taken.
+  template <class Sink>
+  bool drain_thread(thread_log& log, Sink& sink, bool& more) noexcept {
+    while (more) {
+      const bool dead = log.dead.load(platform::acquire);  // before `committed`: then that is final
+      chunk* const c = log.head;
+      chunk* const next = c->next.load(platform::acquire);  // likewise
+      const std::uint32_t committed = c->committed.load(platform::acquire);
+      std::int64_t taken = 0;
+      while (more && c->consumed < committed) {
+        record_header header;
+        std::memcpy(&header, c->data() + c->consumed, sizeof header);
+        const char* const bytes = reinterpret_cast<const char*>(c->data()) + c->consumed + sizeof header;
+        c->consumed += static_cast<std::uint32_t>(sizeof header) + header.size;
+        ++taken;
+        more = sink(header.scope, std::string_view{bytes, header.size});
+      }
+      waiting_.fetch_sub(taken, platform::relaxed);
+      if (c->consumed < committed) return false;
+      if (next != nullptr) {
+        log.head = next;
+        give(c);
+        continue;
+      }
+      if (!dead) return false;
+      give(c);
+      retired_.queue_full += log.dropped_full.load(platform::relaxed);
+      retired_.too_large += log.dropped_large.load(platform::relaxed);
+      return true;
+    }
+    return false;
+  }
+
+  /// A chunk with room for `need` bytes within the memory budget, or nullptr.
+  [[nodiscard]] chunk* take(std::size_t need, std::uint32_t wanted) noexcept {
+    const std::size_t budget = max_bytes.load(platform::relaxed);
+    if (outstanding_.load(platform::relaxed) > budget / 2) wanted = chunk::smallest;  // many threads share the rest
+    std::size_t footprint = wanted;
+    if (need + sizeof(chunk) > footprint) footprint = need + sizeof(chunk);
+    if (footprint > UINT32_MAX) return nullptr;
+    if (outstanding_.fetch_add(footprint, platform::relaxed) + footprint > budget) {
+      outstanding_.fetch_sub(footprint, platform::relaxed);
+      return nullptr;
+    }
+    const auto capacity = static_cast<std::uint32_t>(footprint - sizeof(chunk));
+    if (const int kind = size_class(static_cast<std::uint32_t>(footprint)); kind >= 0) {
+      platform::lock_guard lock{pool_};
+      if (chunk* const c = pools_[kind]) {
+        pools_[kind] = c->pooled;
+        --pooled_[kind];
+        return ::new (static_cast<void*>(c)) chunk{capacity};
+      }
+    }
+    void* const memory = std::malloc(footprint);
+    if (memory == nullptr) {
+      outstanding_.fetch_sub(footprint, platform::relaxed);
+      return nullptr;
+    }
+    return ::new (memory) chunk{capacity};
+  }
+
+  void give(chunk* c) noexcept {
+    outstanding_.fetch_sub(c->footprint(), platform::relaxed);
+    if (const int kind = size_class(static_cast<std::uint32_t>(c->footprint())); kind >= 0) {
+      platform::lock_guard lock{pool_};
+      if (pooled_[kind] < most_pooled) {
+        c->pooled = pools_[kind];
+        pools_[kind] = c;
+        ++pooled_[kind];
+        return;
+      }
+    }
+    std::free(c);
+  }
+
+  platform::atomic<std::int64_t> waiting_{0};
+  platform::atomic<std::size_t> outstanding_{0};
+  platform::atomic<bool> wake_pending_{false};
+  platform::atomic<thread_log*> newcomers_{nullptr};  // a stack that registering threads push to without a lock
+
+  platform::mutex reader_;  // guards the list, and makes readers take turns
+  thread_log* head_ = nullptr;
+  thread_log* tail_ = nullptr;
+  record_drops retired_;
+
+  platform::mutex pool_;
+  chunk* pools_[classes] = {};
+  std::uint32_t pooled_[classes] = {};
+};
+
+}  // namespace otlpkit::inline OTLPKIT_ABI::detail

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <otlpkit/core/attribute_writer.hpp>
+#include <otlpkit/core/clock.hpp>
+#include <otlpkit/core/context.hpp>
+#include <otlpkit/core/ids.hpp>
+#include <otlpkit/core/record_queue.hpp>
+#include <otlpkit/core/scope.hpp>
+
+#include <cstdint>
+
+namespace otlpkit::inline OTLPKIT_ABI {
+
+class sampler;
+
+namespace detail {
+
+/// Bits of runtime::mode: what the hot path must know, in one load.
+enum mode_bits : std::uint32_t {
+  mode_traces = 1,         ///< spans are recorded
+  mode_logs = 2,           ///< log records are recorded
+  mode_parent_based = 4,   ///< a span with a local parent follows the parent's decision
+  mode_custom_ids = 8,     ///< ids come from runtime::ids
+  mode_metrics = 16,       ///< measurements are recorded
+};
+
+/// A part of the library that must know when threads end and the process forks. Static, and joins once for ever.
+struct participant {
+  void (*thread_exit)() noexcept = nullptr;
+  void (*before_fork)() noexcept = nullptr;           ///< take your locks
+  void (*after_fork_in_parent)() noexcept = nullptr;  ///< release them
+  void (*after_fork_in_child)() noexcept = nullptr;   ///< release them; there is only this thread now
+  participant* next = nullptr;
+  platform::atomic<bool> joined{false};
+};
+
+/// What one telemetry object brings and every instrumented function uses. There is one per process (where shared objects
+/// can see each other's symbols), made at load time without code and never destroyed.
+struct runtime {
+  platform::atomic<std::uint32_t> mode{0};
+
+  // Written while `mode` is 0, read after it was seen with a bit set.
+  platform::atomic<otlpkit::sampler*> sampler{nullptr};   ///< nullptr: always_on
+  platform::atomic<id_generator*> ids{nullptr};
+  attribute_limits span_attributes;
+  attribute_limits event_attributes;
+  attribute_limits link_attributes;
+  attribute_limits log_attributes;
+  std::uint32_t max_events = 128;
+  std::uint32_t max_links = 128;
+
+  tick_clock clock;
+  record_queue spans;
+  record_queue logs;
+
+  platform::atomic<participant*> participants{nullptr};
+  platform::thread_exit_hook thread_exit;
+  platform::atomic<std::uint32_t> setup{0};  ///< 0 not begun, 1 under way, 2 done
+};
+
+OTLPKIT_VISIBLE inline constinit runtime global_runtime{};
+
+/// A thread's own state. Trivially destructible: usable before and after everything else in the thread.
+struct thread_state {
+  context_slot* slot;  ///< of the task this thread runs now; nullptr until the first span
+  context_slot own;
+  random_generator random;
+  producer spans;
+  producer logs;
+};
+
+OTLPKIT_VISIBLE inline constinit thread_local thread_state this_thread{};
+
+/// Calls one hook of every participant.
+inline void call_participants(void (*participant::*hook)() noexcept) noexcept {
+  for (participant* p = global_runtime.participants.load(platform::acquire); p != nullptr; p = p->next) {
+    if (p->*hook != nullptr) (p->*hook)();
+  }
+}
+
+inline void on_thread_exit(void*) noexcept {
+  thread_state& t = this_thread;
+  call_participants(&participant::thread_exit);
+  global_runtime.spans.retire(t.spans);
+  global_runtime.logs.retire(t.logs);
+  this_thread_slabs.clear();
+  if (t.slot == &t.own && t.own.top == nullptr) t.slot = nullptr;  // a later destructor that records arms the hook again
+}
+
+inline void before_fork() noexcept {
+  call_participants(&participant::before_fork);
+  global_scopes.lock_for_fork();
+  global_runtime.spans.lock_for_fork();
+  global_runtime.logs.lock_for_fork();
+}
+
+inline void unlock_after_fork() noexcept {
+  global_runtime.logs.unlock_after_fork();
+  global_runtime.spans.unlock_after_fork();
+  global_scopes.unlock_after_fork();
+}
+
+inline void after_fork_in_parent() noexcept {
+  unlock_after_fork();
+  call_participants(&participant::after_fork_in_parent);
+}
+
+/// The child has one thread, an empty queue and ids of its own. Spans that are open now belong to the parent, which ends
+/// them; here they stay the current context without recording.
+inline void after_fork_in_child() noexcept {
+  thread_state& t = this_thread;
+  global_runtime.spans.forget_after_fork();
+  global_runtime.logs.forget_after_fork();
+  t.spans = {};
+  t.logs = {};
+  t.random.seed();
+  if (t.slot != nullptr) {
+    for (context_entry* entry = t.slot->top; entry != nullptr; entry = entry->below) entry->recording = nullptr;
+  }
+  unlock_after_fork();
+  call_participants(&participant::after_fork_in_child);
+}
+
+/// Once per process: hooks for ending threads and for fork, and the module stays loaded.
+inline void set_up_process() noexcept {
+  runtime& r = global_runtime;
+  std::uint32_t begun = 0;
+  if (r.setup.compare_exchange(begun, 1, platform::acq_rel)) {
+    r.thread_exit.create(&on_thread_exit);
+    platform::at_fork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
+    platform::pin_module(&global_runtime);
+    r.setup.store(2, platform::release);
+  }
+  while (r.setup.load(platform::acquire) != 2) platform::yield();
+}
+
+/// `p` is called from now on; joining again does nothing.
+inline void join_process(participant& p) noexcept {
+  set_up_process();
+  if (p.joined.exchange(true, platform::acq_rel)) return;
+  p.next = global_runtime.participants.load(platform::relaxed);
+  while (!global_runtime.participants.compare_exchange(p.next, &p, platform::release)) {
+  }
+}
+
+OTLPKIT_COLD inline context_slot& set_up_thread() noexcept {
+  set_up_process();
+  thread_state& t = this_thread;
+  t.random.seed();
+  t.slot = &t.own;
+  global_runtime.thread_exit.arm(&global_runtime);
+  return t.own;
+}
+
+/// The ids of a span, made in the order trace id, then span id, by the built-in generator or the user's.
+struct id_source {
+  std::uint32_t mode;
+
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE span_id span() const noexcept {
+    if ((mode & mode_custom_ids) != 0) [[unlikely]] {
+      if (const span_id id = global_runtime.ids.load(platform::acquire)->new_span_id(); id.valid()) return id;
+    }
+    return {this_thread.random.next()};
+  }
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE trace_id trace(std::uint8_t& flags) const noexcept {
+    if ((mode & mode_custom_ids) != 0) [[unlikely]] {
+      id_generator& generator = *global_runtime.ids.load(platform::acquire);
+      const trace_id id = generator.new_trace_id();
+      flags = static_cast<std::uint8_t>(generator.is_random() ? flag_random : 0);
+      if (id.valid()) return id;
+    }
+    flags = flag_random;
+    return {{this_thread.random.next(), this_thread.random.next()}};
+  }
+};
+
+/// The slot of the task that runs on this thread.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE context_slot& current_slot() noexcept {
+  context_slot* const slot = this_thread.slot;
+  if (slot != nullptr) [[likely]] return *slot;
+  return set_up_thread();
+}
+
+}  // namespace detail
+}  // namespace otlpkit::inline OTLPKIT_ABI

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Everything instrumented code needs, on the standard library alone: spans, fields, metrics. Only the file with main()
+// includes otlpkit/telemetry.hpp, which brings the exporters and Boost.
+
+#include <otlpkit/config.hpp>
+#include <otlpkit/trace/macros.hpp>
+#include <otlpkit/trace/span.hpp>
+#include <otlpkit/trace/traced.hpp>

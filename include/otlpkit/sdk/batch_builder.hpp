@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <otlpkit/core/scope.hpp>
+#include <otlpkit/sdk/batch.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace otlpkit::inline OTLPKIT_ABI::sdk {
+
+/// Puts records together into a batch, grouped by instrumentation scope, until it is full.
+class batch_builder {
+ public:
+  /// Enough for the default 512 spans of 2 KiB; a batch ends with the record that reaches it.
+  static constexpr std::size_t default_max_bytes = std::size_t{1} << 20;
+
+  batch_builder(signal kind, std::size_t max_items, std::size_t max_bytes = default_max_bytes) noexcept
+      : kind_{kind}, max_items_{max_items}, max_bytes_{max_bytes} {}
+
+  /// Takes one framed record. False when the batch is full now.
+  bool add(std::uint16_t scope, std::string_view record) {
+    scope_items& items = of(scope);
+    items.items.append(record);
+    ++items.count;
+    ++items_;
+    bytes_ += record.size();
+    return items_ < max_items_ && bytes_ < max_bytes_;
+  }
+
+  [[nodiscard]] std::size_t items() const noexcept { return items_; }
+
+  /// The batch so far; the builder is empty then.
+  [[nodiscard]] std::shared_ptr<const batch> take(std::shared_ptr<const std::string> resource) {
+    expected_bytes_ = bytes_;
+    items_ = bytes_ = 0;
+    numbers_.clear();
+    return std::make_shared<const batch>(kind_, std::move(resource), std::exchange(scopes_, {}));
+  }
+
+ private:
+  scope_items& of(std::uint16_t scope) {
+    if (last_ < numbers_.size() && numbers_[last_] == scope) return scopes_[last_];
+    const auto found = std::find(numbers_.begin(), numbers_.end(), scope);
+    last_ = static_cast<std::size_t>(found - numbers_.begin());
+    if (found == numbers_.end()) {
+      numbers_.push_back(scope);
+      scopes_.push_back({std::string{otlpkit::detail::global_scopes.encoded(scope)}, {}, 0});
+      if (last_ == 0) scopes_.back().items.reserve(expected_bytes_);  // batches are about as large as the one before
+    }
+    return scopes_[last_];
+  }
+
+  signal kind_;
+  std::size_t max_items_;
+  std::size_t max_bytes_;
+  std::size_t items_ = 0;
+  std::size_t bytes_ = 0;
+  std::size_t expected_bytes_ = 0;
+  std::size_t last_ = 0;
+  std::vector<std::uint16_t> numbers_;
+  std::vector<scope_items> scopes_;
+};
+
+}  // namespace otlpkit::inline OTLPKIT_ABI::sdk

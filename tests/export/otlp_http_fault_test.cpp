@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: MIT
+// The exporter against servers that misbehave: it ends within its time, tells what is lost, and calls back exactly once.
+#include <support/export_client.hpp>
+#include <support/scripted_server.hpp>
+
+#include <otlpkit/export/otlp_http.hpp>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <ctime>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace otlpkit_test;
+using otlpkit::exporters::otlp_http_options;
+using otlpkit::exporters::retry_options;
+using otlpkit::sdk::drop_reason;
+using otlpkit::sdk::signal;
+using kind = step::kind;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr retry_options quick{.initial_backoff = 5ms, .max_backoff = 20ms};
+constexpr auto margin = 100ms;
+
+const bool quiet = [] {
+  otlpkit::on_diagnostic([](otlpkit::diagnostic_level, std::string_view) {});
+  return true;
+}();
+
+otlp_http_options to(const scripted_server& server, std::chrono::milliseconds timeout = 10s) {
+  return {.url = server.url(), .timeout = timeout, .retry = quick};
+}
+
+struct ending {
+  otlpkit::sdk::export_result result;
+  steady_clock::duration took{};
+  int completions = 0;
+};
+
+/// Sends one batch of three items, waits for its end and a little longer, and checks the books.
+ending export_one(export_client& client) {
+  const auto start = steady_clock::now();
+  const auto sent = client.send();
+  REQUIRE(client.finish(sent));
+  const auto took = sent->at - start;
+  client.run_for(5ms);
+  CHECK(sent->completions == 1);
+  std::uint64_t counted = client.counters().delivered;
+  for (const auto dropped : client.counters().dropped) counted += dropped;
+  CHECK(counted == client.counters().batches * 3);
+  return {sent->result, took, sent->completions};
+}
+
+bool told(export_client& client, std::string_view part) {
+  const bool found = client.counters().last_error.find(part) != std::string::npos;
+  if (!found) MESSAGE(client.counters().last_error);
+  return found;
+}
+
+/// A port nobody listens on: bound and given back.
+std::uint16_t closed_port() {
+  boost::asio::io_context io;
+  const boost::asio::ip::tcp::acceptor a{io, {boost::asio::ip::address_v4::loopback(), 0}};
+  return a.local_endpoint().port();
+}
+
+std::string http_date(std::time_t when) {
+  char text[64];
+  std::tm parts{};
+  gmtime_r(&when, &parts);
+  std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a server that is down: retried until the timeout leaves no time, then unreachable") {
+  export_client client{{.url = "http://127.0.0.1:" + std::to_string(closed_port()) + "/", .timeout = 200ms, .retry = quick}};
+  const auto end = export_one(client);
+  CHECK(end.result.dropped == 3);
+  CHECK(end.result.reason == drop_reason::unreachable);
+  CHECK(end.took < 200ms + margin);
+  CHECK(client.counters().retries >= 3);
+  CHECK(told(client, "cannot connect"));
+}
+
+TEST_CASE("a server that comes back in time gets the batch") {
+  scripted_server server{{step{.what = kind::close_at_once}, step{.what = kind::close_after_request}, step{.status = 503}, step{}}};
+  export_client client{to(server)};
+  const auto end = export_one(client);
+  CHECK(end.result.dropped == 0);
+  CHECK(client.counters().retries == 3);
+  const auto requests = server.requests();
+  CHECK(requests.size() == 3);
+  CHECK(requests.front().body == requests.back().body);
+}
+
+TEST_CASE("every status that must not be retried ends the export at once, whatever Retry-After says") {
+  for (const unsigned status : {300U, 301U, 302U, 307U, 308U, 400U, 401U, 403U, 404U, 405U, 408U, 413U, 415U, 418U, 500U, 501U, 505U}) {
+    for (const char* headers : {"", "Retry-After: 0\r\n"}) {
+      CAPTURE(status);
+      scripted_server server{{step{.status = status, .headers = headers}}};
+      export_client client{to(server)};
+      const auto end = export_one(client);
+      CHECK(end.result.dropped == 3);
+      CHECK(end.result.reason == drop_reason::rejected);
+      CHECK(server.requests().size() == 1);
+      CHECK(client.counters().retries == 0);
+      CHECK(told(client, std::to_string(status)));
+    }
+  }
+}
+
+TEST_CASE("every retryable status is retried until it is taken") {
+  for (const unsigned status : {429U, 502U, 503U, 504U}) {
+    for (const char* headers : {"", "Retry-After: 0\r\n", "Retry-After: soon\r\n", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"}) {
+      CAPTURE(status);
+      CAPTURE(headers);
+      scripted_server server{{step{.status = status, .headers = headers}, step{}}};
+      export_client client{to(server)};
+      CHECK(export_one(client).result.dropped == 0);
+      CHECK(server.requests().size() == 2);
+      CHECK(client.counters().retries == 1);
+    }
+  }
+}
+
+TEST_CASE("every retryable status that stays is unreachable when the time is up") {
+  for (const unsigned status : {429U, 502U, 503U, 504U}) {
+    CAPTURE(status);
+    scripted_server server{{step{.status = status}}};
+    export_client client{to(server, 100ms)};
+    const auto end = export_one(client);
+    CHECK(end.result.reason == drop_reason::unreachable);
+    CHECK(end.result.dropped == 3);
+    CHECK(end.took < 100ms + margin);
+    CHECK(told(client, std::to_string(status)));
+  }
+}
+
+TEST_CASE("every 2xx is a success") {
+  for (const unsigned status : {200U, 201U, 202U, 206U}) {
+    scripted_server server{{step{.status = status}}};
+    export_client client{to(server)};
+    CHECK(export_one(client).result.dropped == 0);
+  }
+  scripted_server server{{step{.what = kind::raw_and_close, .body = "HTTP/1.1 204 No Content\r\n\r\n"}}};
+  export_client client{to(server)};
+  CHECK(export_one(client).result.dropped == 0);
+}
+
+TEST_CASE("Retry-After in seconds and as a date is waited for") {
+  scripted_server seconds{{step{.status = 429, .headers = "Retry-After: 1\r\n"}, step{}}};
+  scripted_server date{{step{.status = 503, .headers = "Retry-After: " + http_date(std::time(nullptr) + 2) + "\r\n"}, step{}}};
+  export_client first{to(seconds)};
+  export_client second{to(date)};
+  const auto start = steady_clock::now();
+  const auto b = second.send();
+  const auto end = export_one(first);
+  CHECK(end.result.dropped == 0);
+  CHECK(end.took >= 1s);
+  CHECK(end.took < 1s + 500ms);
+  REQUIRE(second.finish(b));
+  CHECK(b->result.dropped == 0);
+  CHECK(steady_clock::now() - start >= 900ms);
+}
+
+TEST_CASE("a Retry-After longer than the timeout leaves ends the export at once and says so") {
+  for (const std::string& wait : {std::string{"3600"}, http_date(std::time(nullptr) + 3600), std::string(300, '9')}) {
+    scripted_server server{{step{.status = 503, .headers = "Retry-After: " + wait + "\r\n"}}};
+    export_client client{to(server)};
+    const auto end = export_one(client);
+    CHECK(end.result.reason == drop_reason::unreachable);
+    CHECK(end.took < 1s);
+    CHECK(server.requests().size() == 1);
+    CHECK(told(client, "to be retried after"));
+  }
+}
+
+TEST_CASE("a server that keeps saying Retry-After zero is not hammered") {
+  scripted_server server{{step{.status = 503, .headers = "Retry-After: 0\r\n"}}};
+  export_client client{{.url = server.url(), .timeout = 300ms, .retry = {.initial_backoff = 50ms, .max_backoff = 50ms}}};
+  CHECK(export_one(client).result.reason == drop_reason::unreachable);
+  CHECK(server.requests().size() <= 14);
+}
+
+TEST_CASE("partial success counts what was refused, and is not retried") {
+  scripted_server server{{step{.body = std::string("\x0a\x07\x08\x02\x12\x03" "bad", 9)}}};
+  export_client client{to(server)};
+  const auto end = export_one(client);
+  CHECK(end.result.dropped == 2);
+  CHECK(end.result.reason == drop_reason::rejected);
+  CHECK(client.counters().delivered == 1);
+  CHECK(server.requests().size() == 1);
+  CHECK(told(client, "bad"));
+}
+
+TEST_CASE("more refused than sent is all, less than none is none") {
+  scripted_server many{{step{.body = std::string("\x0a\x02\x08\x64", 4)}}};
+  export_client first{to(many)};
+  CHECK(export_one(first).result.dropped == 3);
+  scripted_server negative{{step{.body = std::string("\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13)}}};
+  export_client second{to(negative)};
+  CHECK(export_one(second).result.dropped == 0);
+}
+
+TEST_CASE("a warning with nothing refused is a success that is told") {
+  scripted_server server{{step{.body = std::string("\x0a\x06\x12\x04slow", 8)}}};
+  export_client client{to(server)};
+  CHECK(export_one(client).result.dropped == 0);
+  CHECK(told(client, "slow"));
+}
+
+TEST_CASE("a success with a body that cannot be read is a success") {
+  for (const step& s : {step{.body = "<html>hello</html>"}, step{.body = "{}"}, step{.body = std::string(3000, '\xff')},
+                        step{.headers = "Content-Encoding: gzip\r\n", .body = std::string("\x0a\x02\x08\x03", 4)}}) {
+    scripted_server server{{s}};
+    export_client client{to(server)};
+    CHECK(export_one(client).result.dropped == 0);
+  }
+}
+
+TEST_CASE("a redirect is not followed, and its target is told") {
+  scripted_server server{{step{.status = 307, .headers = "Location: http://elsewhere/v1\r\n"}}};
+  export_client client{to(server)};
+  const auto end = export_one(client);
+  CHECK(end.result.reason == drop_reason::rejected);
+  CHECK(told(client, "307 Scripted to http://elsewhere/v1: redirects are not followed"));
+}
+
+TEST_CASE("half a response is a lost connection: retried, then unreachable") {
+  for (const char* half : {"HTTP/1.1 200 O", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+                           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"}) {
+    CAPTURE(half);
+    scripted_server server{{step{.what = kind::raw_and_close, .body = half}}};
+    export_client client{to(server, 100ms)};
+    const auto end = export_one(client);
+    CHECK(end.result.reason == drop_reason::unreachable);
+    CHECK(server.requests().size() > 1);
+    CHECK(told(client, "in the middle of the response"));
+  }
+}
+
+TEST_CASE("half a response and then silence ends with the timeout") {
+  scripted_server server{{step{.what = kind::raw_and_hang, .body = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"}}};
+  export_client client{to(server, 150ms)};
+  const auto end = export_one(client);
+  CHECK(end.result.reason == drop_reason::unreachable);
+  CHECK(end.took >= 150ms);
+  CHECK(end.took < 150ms + margin);
+}
+
+TEST_CASE("garbage is a final failure") {
+  std::vector<std::string> garbage = {"SSH-2.0-OpenSSH_9.2\r\n", std::string(100, '\0'), "HTTP/9.9 999 \x01\r\n\r\n",
+                                      "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", std::string("\x15\x03\x03\x00\x02\x02\x46", 7),
+                                      "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"};
+  for (const auto& bytes : garbage) {
+    CAPTURE(bytes);
+    scripted_server server{{step{.what = kind::raw_and_hang, .body = bytes}}};
+    export_client client{to(server)};
+    const auto end = export_one(client);
+    CHECK(end.result.reason == drop_reason::rejected);
+    CHECK(end.result.dropped == 3);
+    CHECK(server.requests().size() == 1);
+  }
+}
+
+TEST_CASE("responses without end are cut off at their limit") {
+  const std::string block(16384, 'x');
+  const std::string chunk = "4000\r\n" + block + "\r\n";
+  const step endless[] = {
+      {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\n\r\n", .filler = block},
+      {.what = kind::endless, .body = "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\n\r\n", .filler = block},
+      {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", .filler = chunk},
+      {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", .filler = block},
+      {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+       .filler = "1;" + std::string(4000, 'e') + "\r\nx\r\n"},
+      {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\n", .filler = "X-Header: " + std::string(100, 'h') + "\r\n"},
+      {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nX-Header: ", .filler = block},
+      {.what = kind::endless, .body = "", .filler = "HTTP/1.1 100 Continue\r\n\r\n"},
+      {.what = kind::answer, .body = std::string(5UL << 20, 'x')},
+  };
+  for (const step& s : endless) {
+    CAPTURE(s.body.substr(0, 80));
+    scripted_server server{{s}};
+    export_client client{to(server)};
+    const auto end = export_one(client);
+    CHECK(end.result.reason == drop_reason::rejected);
+    CHECK(end.took < 8s);
+    CHECK(client.counters().requests == 1);
+  }
+}
+
+TEST_CASE("the response limit can be set") {
+  scripted_server server{{step{.body = std::string(2000, '\xff')}}};
+  export_client strict{{.url = server.url(), .max_response_bytes = 1000}};
+  CHECK(export_one(strict).result.reason == drop_reason::rejected);
+  export_client wide{{.url = server.url(), .max_response_bytes = 3000}};
+  CHECK(export_one(wide).result.dropped == 0);
+}
+
+TEST_CASE("interim responses are skipped") {
+  scripted_server server{{step{.what = kind::raw_and_close,
+                               .body = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}}};
+  export_client client{to(server)};
+  CHECK(export_one(client).result.dropped == 0);
+}
+
+TEST_CASE("a body that drips ends with the timeout") {
+  scripted_server server{{step{.what = kind::drip}}};
+  export_client client{to(server, 200ms)};
+  const auto end = export_one(client);
+  CHECK(end.result.reason == drop_reason::unreachable);
+  CHECK(end.took < 200ms + margin);
+}
+
+TEST_CASE("a server that closes at once is retried until the timeout") {
+  scripted_server server{{step{.what = kind::close_at_once}}};
+  export_client client{to(server, 150ms)};
+  const auto end = export_one(client);
+  CHECK(end.result.reason == drop_reason::unreachable);
+  CHECK(end.took < 150ms + margin);
+  CHECK(client.counters().retries > 1);
+}
+
+TEST_CASE("a server that accepts and never reads ends with the timeout, however large the batch") {
+  for (const std::size_t size : {30U, 1'000'000U}) {
+    scripted_server server{{step{.what = kind::never_read}}};
+    export_client client{to(server, 200ms)};
+    const auto batch = make_batch(signal::traces, 20, size);
+    const auto start = steady_clock::now();
+    const auto sent = client.send(batch);
+    REQUIRE(client.finish(sent));
+    CHECK(sent->at - start >= 200ms);
+    CHECK(sent->at - start < 200ms + margin);
+    CHECK(sent->result.dropped == 20);
+    CHECK(sent->result.reason == drop_reason::unreachable);
+    CHECK(told(client, "the export timeout of 0.2 s has passed"));
+  }
+}
+
+TEST_CASE("an answer that comes before the request is read to its end counts") {
+  for (const kind what : {kind::answer_early, kind::answer_early_and_hang}) {
+    scripted_server server{{step{.what = what, .status = 413}}};
+    export_client client{to(server, 5s)};
+    const auto sent = client.send(make_batch(signal::traces, 20, 1'000'000));
+    REQUIRE(client.finish(sent));
+    CHECK(sent->result.reason == drop_reason::rejected);
+    CHECK(client.counters().requests == 1);
+    CHECK(told(client, "413"));
+  }
+}
+
+TEST_CASE("without a timeout a batch waits for its server") {
+  scripted_server server{{step{.what = kind::close_at_once}, step{.status = 503}, step{.status = 503}, step{}}};
+  export_client client{{.url = server.url(), .timeout = 0s, .retry = quick}};
+  CHECK(export_one(client).result.dropped == 0);
+}
+
+TEST_CASE("shutdown cuts off what is under way at its deadline, whatever the server does") {
+  for (const kind what : {kind::never_read, kind::drip, kind::raw_and_hang, kind::close_at_once}) {
+    CAPTURE(static_cast<int>(what));
+    scripted_server server{{step{.what = what}}};
+    export_client client{{.url = server.url(), .retry = quick, .max_connections = 2}};
+    std::vector<std::shared_ptr<export_client::sent>> sent;
+    for (int i = 0; i < 4; ++i) sent.push_back(client.send());
+    client.run_for(20ms);
+    const auto deadline = steady_clock::now() + 200ms;
+    client.exporter().shutdown(deadline);
+    for (const auto& s : sent) {
+      REQUIRE(client.finish(s));
+      CHECK(s->completions == 1);
+      CHECK(s->result.reason == drop_reason::shutdown);
+      CHECK(s->result.dropped == 3);
+      CHECK(s->at < deadline + margin);
+    }
+    const auto late = client.send();
+    REQUIRE(client.finish(late));
+    CHECK(late->result.reason == drop_reason::shutdown);
+    CHECK(late->at < deadline + margin);
+  }
+}
+
+TEST_CASE("a deadline that has passed completes everything at once") {
+  scripted_server server{{step{.what = kind::never_read}}};
+  export_client client{to(server)};
+  const auto sent = client.send();
+  client.run_for(10ms);
+  client.exporter().shutdown(steady_clock::now());
+  const auto start = steady_clock::now();
+  REQUIRE(client.finish(sent));
+  CHECK(steady_clock::now() - start < margin);
+  CHECK(sent->result.reason == drop_reason::shutdown);
+  const auto late = client.send();
+  CHECK(late->completions == 1);
+  CHECK(late->result.reason == drop_reason::shutdown);
+}
+
+TEST_CASE("what can still be delivered is delivered during shutdown, and the connection is closed then") {
+  scripted_server server;
+  export_client client{to(server)};
+  CHECK(export_one(client).result.dropped == 0);
+  const auto under_way = client.send();
+  client.exporter().shutdown(steady_clock::now() + 5s);
+  const auto after = client.send();
+  REQUIRE(client.finish(under_way));
+  REQUIRE(client.finish(after));
+  CHECK(under_way->result.dropped == 0);
+  CHECK(after->result.dropped == 0);
+  CHECK(client.run_until([&] { return server.open() == 0; }));
+}
+
+TEST_CASE("shutdown does not sit out a back-off, but respects a Retry-After") {
+  scripted_server free{{step{.status = 503}, step{}}};
+  export_client first{{.url = free.url(), .timeout = 0s, .retry = {.initial_backoff = 1h, .max_backoff = 1h}}};
+  const auto hurried = first.send();
+  REQUIRE(first.run_until([&] { return first.counters().retries == 1; }));
+  first.exporter().shutdown(steady_clock::now() + 2s);
+  const auto start = steady_clock::now();
+  REQUIRE(first.finish(hurried));
+  CHECK(hurried->result.dropped == 0);
+  CHECK(steady_clock::now() - start < 1s);
+
+  scripted_server asks{{step{.status = 503, .headers = "Retry-After: 60\r\n"}, step{}}};
+  export_client second{{.url = asks.url(), .timeout = 0s}};
+  const auto patient = second.send();
+  REQUIRE(second.run_until([&] { return second.counters().retries == 1; }));
+  second.exporter().shutdown(steady_clock::now() + 150ms);
+  REQUIRE(second.finish(patient));
+  CHECK(patient->result.reason == drop_reason::shutdown);
+  CHECK(asks.requests().size() == 1);
+}
+
+TEST_CASE("a receiver's count and the exporter's books agree under a mix of faults") {
+  std::vector<step> script;
+  for (int i = 0; i < 60; ++i) {
+    script.push_back(step{});
+    if (i % 3 == 0) script.push_back(step{.status = 503});
+    if (i % 4 == 0) script.push_back(step{.status = 400});
+    if (i % 5 == 0) script.push_back(step{.what = kind::close_at_once});
+    if (i % 7 == 0) script.push_back(step{.body = std::string("\x0a\x02\x08\x01", 4)});
+  }
+  script.push_back(step{});
+  scripted_server server{script};
+  export_client client{to(server)};
+  std::vector<std::shared_ptr<export_client::sent>> sent;
+  for (int i = 0; i < 100; ++i) sent.push_back(client.send());
+  std::uint64_t lost = 0;
+  for (const auto& s : sent) {
+    REQUIRE(client.finish(s));
+    CHECK(s->completions == 1);
+    lost += s->result.dropped;
+  }
+  std::uint64_t dropped = 0;
+  for (const auto d : client.counters().dropped) dropped += d;
+  CHECK(dropped == lost);
+  CHECK(client.counters().delivered + dropped == 300);
+  CHECK(client.counters().batches == 100);
+  CHECK(client.counters().requests == server.requests().size());
+}
