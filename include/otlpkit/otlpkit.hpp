@@ -5,6 +5,11 @@
 // includes otlpkit/telemetry.hpp, which brings the exporters and Boost.
 
 #include <otlpkit/config.hpp>
+
+#ifdef OTLPKIT_DISABLE
+#include <otlpkit/trace/disabled.hpp>
+#else
 #include <otlpkit/trace/macros.hpp>
 #include <otlpkit/trace/span.hpp>
 #include <otlpkit/trace/traced.hpp>
+#endif

@@ -13,10 +13,6 @@
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
-/// W3C trace flags.
-inline constexpr std::uint8_t flag_sampled = 0x01;
-inline constexpr std::uint8_t flag_random = 0x02;
-
 /// An immutable W3C tracestate list, shared by the spans of a trace. Copies count references; the empty one costs nothing.
 class trace_state {
  public:

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What the short snippets of the documentation may use without saying so.
+
+#include <otlpkit/telemetry.hpp>
+
+#include <string>
+#include <vector>
