@@ -7,8 +7,10 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -277,7 +279,19 @@ TEST_CASE("a pipe nobody reads costs the patience, not the program") {
   CHECK_FALSE(write_patiently(stream, std::string(1 << 20, 'x'), 50));
   CHECK(std::chrono::steady_clock::now() - begin < 10s);
   ::close(ends[0]);
-  CHECK_FALSE(write_patiently(stream, "the reader is gone", 50));  // and no SIGPIPE ends this test
+  CHECK_FALSE(write_patiently(stream, "the reader is gone", 50));
+  std::fclose(stream);
+}
+
+TEST_CASE("a socket whose peer is gone fails the write and raises no SIGPIPE") {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  std::FILE* stream = ::fdopen(ends[1], "w");
+  ::close(ends[0]);
+  CHECK_FALSE(write_patiently(stream, "nobody hears this", 50));
+  sigset_t pending;
+  ::sigpending(&pending);
+  CHECK(::sigismember(&pending, SIGPIPE) == 0);
   std::fclose(stream);
 }
 

@@ -79,7 +79,7 @@ TEST_CASE("every control, bidi and invisible character is escaped, and nothing e
     else
       CHECK(out == utf);
   }
-  for (const char32_t c : {0x00, 0x0A, 0x1B, 0x7F, 0x9B, 0xAD, 0x200B, 0x200F, 0x2028, 0x202E, 0x2066, 0xFEFF, 0xE0041})
+  for (const char32_t c : U"\n\x1B\x7F\x9B\xAD\u200B\u200F\u2028\u202E\u2066\uFEFF\U000E0041"s)
     CHECK(text::must_escape(c));
 }
 

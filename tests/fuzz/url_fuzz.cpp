@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Endpoints: what is accepted prints as a URL that means the same, and cannot break out of a request line.
-#include <otlpkit/export/url.hpp>
+#include <otlpkit/sdk/url.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -114,9 +114,9 @@ class memory_cache {
   }
 
   void remove(typename index::iterator found) {
-    const auto entry = found->second;
+    const auto gone = found->second;
     index_.erase(found);
-    entries_.erase(entry);
+    entries_.erase(gone);
   }
 
   memory_cache_options options_;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/metrics/macros.hpp>
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/trace/observed_call.hpp>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -27,6 +29,9 @@ struct traced_cache_options {
 };
 
 namespace detail {
+
+inline constinit const counter<std::int64_t> cache_lookups{
+    "otlpkit.cache.lookups", {.unit = "{lookup}", .description = "Values asked for, by whether the cache had them"}};
 
 /// One call on a cache: its span, and what is said of the outcome.
 struct cache_operation {
@@ -68,7 +73,7 @@ struct cache_operation {
  private:
   void outcome(span& s, std::string_view what) const noexcept {
     s.set("otlpkit.cache.outcome", what);
-    if (lookup) OTLPKIT_COUNTER("otlpkit.cache.lookups", {"otlpkit.cache.name", options.name}, {"otlpkit.cache.outcome", what}).add();
+    if (lookup) cache_lookups.add(1, {{"otlpkit.cache.name", options.name}, {"otlpkit.cache.outcome", what}});
   }
 };
 

@@ -248,13 +248,24 @@ class attribute_writer {
       ++dropped_;
       return;
     }
+    if (!f.key.ascii() && !utf8::is_valid(f.key.text())) return put_repaired(out, from, limits, f);
     if ((seen_ & f.key.bit()) != 0 && erase(out, from, f.key.text())) --count_;
     if (count_ >= limits.count) {
       ++dropped_;
       return;
     }
-    if (f.key.ascii() || utf8::is_valid(f.key.text())) return put_new(out, limits, f);
-    put_any(out, limits, f.key, f.content);
+    put_new(out, limits, f);
+  }
+
+  /// Under the key as it will be read, so that two keys that differ in their invalid bytes alone are one.
+  OTLPKIT_COLD void put_repaired(record_buffer& out, std::size_t from, const attribute_limits& limits, const field& f) noexcept {
+    record_buffer key;
+    if (!key.room(3 * f.key.size())) {
+      ++dropped_;
+      return;
+    }
+    key.advance_to(reinterpret_cast<wire::byte*>(utf8::sanitize(f.key.text(), reinterpret_cast<char*>(key.at()))));
+    put_checked(out, from, limits, field{key.view(), f.content});
   }
 
   [[nodiscard]] bool erase(record_buffer& out, std::size_t from, std::string_view key) const noexcept {

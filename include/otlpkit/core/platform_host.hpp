@@ -28,6 +28,10 @@
 #else
 #include <process.h>
 #endif
+#if defined(__linux__)
+#include <dirent.h>
+#include <fcntl.h>
+#endif
 #if defined(__APPLE__)
 #include <mach-o/dyld.h>
 #include <pwd.h>
@@ -259,6 +263,27 @@ struct os_facts {
   facts.name = "Windows";
 #endif
   return facts;
+}
+
+/// Whether a thread of this process has this name, of at most 15 characters. False where a system does not tell.
+[[nodiscard]] inline bool has_thread_named([[maybe_unused]] std::string_view name) noexcept {
+  bool found = false;
+#if defined(__linux__)
+  DIR* const tasks = ::opendir("/proc/self/task");
+  if (tasks == nullptr) return false;
+  for (const dirent* task = ::readdir(tasks); task != nullptr && !found; task = ::readdir(tasks)) {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/self/task/%.20s/comm", task->d_name);
+    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) continue;
+    char text[32];
+    const auto size = ::read(file, text, sizeof text);
+    ::close(file);
+    found = size > 0 && std::string_view{text, static_cast<std::size_t>(size) - 1} == name;  // a line's end follows
+  }
+  ::closedir(tasks);
+#endif
+  return found;
 }
 
 /// Starts a thread of the library's own: named, and with all signals blocked, so that the program's handlers keep running

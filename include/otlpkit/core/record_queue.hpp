@@ -130,6 +130,8 @@ class record_queue {
     platform::lock_guard lock{reader_};
     adopt_newcomers();
     record_drops sum = retired_;
+    sum.queue_full += unlisted_full_.load(platform::relaxed);
+    sum.too_large += unlisted_large_.load(platform::relaxed);
     for (thread_log* log = head_; log != nullptr; log = log->next) {
       sum.queue_full += log->dropped_full.load(platform::relaxed);
       sum.too_large += log->dropped_large.load(platform::relaxed);
@@ -155,6 +157,8 @@ class record_queue {
     newcomers_.store(nullptr, platform::relaxed);
     head_ = tail_ = nullptr;
     retired_ = {};
+    unlisted_full_.store(0, platform::relaxed);
+    unlisted_large_.store(0, platform::relaxed);
     waiting_.store(0, platform::relaxed);
     outstanding_.store(0, platform::relaxed);
     wake_pending_.store(false, platform::relaxed);
@@ -169,16 +173,22 @@ class record_queue {
   }
 
   OTLPKIT_COLD bool roll(producer& p, std::size_t need) noexcept {
-    if (p.log == nullptr && !enlist(p)) return false;
     const auto waiting = waiting_.fetch_add(p.records, platform::relaxed) + p.records;
     p.records = 0;
     const bool urgent = waiting >= wake_items.load(platform::relaxed) ||
                         outstanding_.load(platform::relaxed) > max_bytes.load(platform::relaxed) / 2;
     if (urgent) wake_reader();
-    chunk* const fresh = waiting < max_items.load(platform::relaxed) ? take(need, p.next_size) : nullptr;
+    if (p.log == nullptr) p.next_size = chunk::smallest;
+    chunk* fresh = waiting < max_items.load(platform::relaxed) ? take(need, p.next_size) : nullptr;
+    if (fresh != nullptr && p.log == nullptr) {
+      p.log = new (std::nothrow) thread_log;
+      if (p.log == nullptr) {
+        give(fresh);
+        fresh = nullptr;
+      }
+    }
     if (fresh == nullptr) {
-      auto& counter = need + sizeof(chunk) > max_bytes.load(platform::relaxed) ? p.log->dropped_large : p.log->dropped_full;
-      counter.store(counter.load(platform::relaxed) + 1, platform::relaxed);
+      count_drop(p.log, need + sizeof(chunk) > max_bytes.load(platform::relaxed));
       wake_reader();
       return false;
     }
@@ -196,11 +206,14 @@ class record_queue {
     return true;
   }
 
-  /// Gives the thread a log. It is published with its first chunk.
-  bool enlist(producer& p) noexcept {
-    p.log = new (std::nothrow) thread_log;
-    p.next_size = chunk::smallest;
-    return p.log != nullptr;
+  /// A thread has a log once it has a chunk: one that never found room leaves nothing behind but its drops.
+  void count_drop(thread_log* log, bool too_large) noexcept {
+    if (log == nullptr) {
+      (too_large ? unlisted_large_ : unlisted_full_).fetch_add(1, platform::relaxed);
+      return;
+    }
+    auto& counter = too_large ? log->dropped_large : log->dropped_full;
+    counter.store(counter.load(platform::relaxed) + 1, platform::relaxed);
   }
 
   void publish(thread_log& log) noexcept {
@@ -307,6 +320,8 @@ class record_queue {
 
   platform::atomic<std::int64_t> waiting_{0};
   platform::atomic<std::size_t> outstanding_{0};
+  platform::atomic<std::uint64_t> unlisted_full_{0};   // drops of threads without a log, as is the next
+  platform::atomic<std::uint64_t> unlisted_large_{0};
   platform::atomic<bool> wake_pending_{false};
   platform::atomic<thread_log*> newcomers_{nullptr};  // a stack that registering threads push to without a lock
 

@@ -4,6 +4,7 @@
 #include <otlpkit/db/connection.hpp>
 #include <otlpkit/db/query_summary.hpp>
 #include <otlpkit/db/query_text.hpp>
+#include <otlpkit/metrics/macros.hpp>
 #include <otlpkit/otlpkit.hpp>
 
 #include <concepts>
@@ -13,6 +14,10 @@
 #include <string_view>
 
 namespace otlpkit::inline OTLPKIT_ABI::db::detail {
+
+inline constinit const histogram operation_duration{
+    "db.client.operation.duration",
+    {.unit = "s", .description = "Duration of database client operations", .bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}}};
 
 /// One statement: its span and its duration (OpenTelemetry semantic conventions, database client calls). Refers to `info`
 /// and `sql`.
@@ -70,7 +75,18 @@ class db_operation {
   }
 
  private:
-  void duration(std::string_view error_type, std::string_view status) const noexcept;
+  void duration(std::string_view error_type, std::string_view status) const noexcept {
+    const double seconds = static_cast<double>(platform::steady_ns() - started_) / 1e9;
+    const field system{"db.system.name", info_->system_name}, space{"db.namespace", info_->name_space};
+    const field summary{"db.query.summary", summary_.text()};
+    if (error_type.empty()) {
+      operation_duration.record(seconds, {system, space, summary});
+    } else if (status.empty()) {
+      operation_duration.record(seconds, {system, space, summary, {"error.type", error_type}});
+    } else {
+      operation_duration.record(seconds, {system, space, summary, {"error.type", error_type}, {"db.response.status_code", status}});
+    }
+  }
 
   const connection_info* info_;
   std::string_view sql_;

@@ -3,15 +3,12 @@
 
 #include <otlpkit/db/result.hpp>
 
+#include <concepts>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <type_traits>
 
 namespace otlpkit::inline OTLPKIT_ABI::db {
-
-template <class T>
-[[nodiscard]] T read_row(const row& from);
 
 namespace detail {
 
@@ -35,36 +32,69 @@ constexpr std::size_t count_members() {
   }
 }
 
-/// Reads the next columns into the member it is converted to; a member that is itself a record takes as many as it has.
-template <class Record>
-struct next_column {
-  const row& from;
-  std::size_t& at;
-
-  template <class T>
-    requires(!std::same_as<T, Record>)
-  operator T() const;  // NOLINT(google-explicit-constructor)
-};
-
-template <class T, std::size_t... i>
-[[nodiscard]] T read_members(const row& from, std::size_t& at, std::index_sequence<i...>) {
-  return T{((void)i, next_column<T>{from, at})...};  // braces: from left to right
-}
-
-template <class T>
-[[nodiscard]] T read_columns(const row& from, std::size_t& at) {
-  if constexpr (record<T>) {
-    return read_members<T>(from, at, std::make_index_sequence<count_members<T>()>{});
-  } else {
-    return from.get<T>(at++);
+/// Calls `fn` with references to all members of `value`.
+template <std::size_t count, class Record, class F>
+void with_members(Record& value, F&& fn) {
+  static_assert(count >= 1 && count <= 16, "otlpkit: a row is read into a struct of one to sixteen members; use query_with() for others");
+  if constexpr (count == 1) {
+    auto& [a] = value;
+    fn(a);
+  } else if constexpr (count == 2) {
+    auto& [a, b] = value;
+    fn(a, b);
+  } else if constexpr (count == 3) {
+    auto& [a, b, c] = value;
+    fn(a, b, c);
+  } else if constexpr (count == 4) {
+    auto& [a, b, c, d] = value;
+    fn(a, b, c, d);
+  } else if constexpr (count == 5) {
+    auto& [a, b, c, d, e] = value;
+    fn(a, b, c, d, e);
+  } else if constexpr (count == 6) {
+    auto& [a, b, c, d, e, f] = value;
+    fn(a, b, c, d, e, f);
+  } else if constexpr (count == 7) {
+    auto& [a, b, c, d, e, f, g] = value;
+    fn(a, b, c, d, e, f, g);
+  } else if constexpr (count == 8) {
+    auto& [a, b, c, d, e, f, g, h] = value;
+    fn(a, b, c, d, e, f, g, h);
+  } else if constexpr (count == 9) {
+    auto& [a, b, c, d, e, f, g, h, i] = value;
+    fn(a, b, c, d, e, f, g, h, i);
+  } else if constexpr (count == 10) {
+    auto& [a, b, c, d, e, f, g, h, i, j] = value;
+    fn(a, b, c, d, e, f, g, h, i, j);
+  } else if constexpr (count == 11) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k] = value;
+    fn(a, b, c, d, e, f, g, h, i, j, k);
+  } else if constexpr (count == 12) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l] = value;
+    fn(a, b, c, d, e, f, g, h, i, j, k, l);
+  } else if constexpr (count == 13) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = value;
+    fn(a, b, c, d, e, f, g, h, i, j, k, l, m);
+  } else if constexpr (count == 14) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = value;
+    fn(a, b, c, d, e, f, g, h, i, j, k, l, m, n);
+  } else if constexpr (count == 15) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = value;
+    fn(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o);
+  } else if constexpr (count == 16) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = value;
+    fn(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
   }
 }
 
-template <class Record>
+/// Reads the next columns into `value`; a record takes as many as it has members.
 template <class T>
-  requires(!std::same_as<T, Record>)
-next_column<Record>::operator T() const {
-  return read_columns<T>(from, at);
+void read_columns(const row& from, std::size_t& at, T& value) {
+  if constexpr (record<T>) {
+    with_members<count_members<T>()>(value, [&](auto&... members) { (read_columns(from, at, members), ...); });
+  } else {
+    value = from.get<T>(at++);
+  }
 }
 
 }  // namespace detail
@@ -74,7 +104,8 @@ next_column<Record>::operator T() const {
 template <class T>
 [[nodiscard]] T read_row(const row& from) {
   std::size_t at = 0;
-  T value = detail::read_columns<T>(from, at);
+  T value{};
+  detail::read_columns(from, at, value);
   if (at != from.columns()) {
     throw mapping_error{"the query returns " + std::to_string(from.columns()) + " columns, expected " + std::to_string(at)};
   }

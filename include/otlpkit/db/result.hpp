@@ -26,6 +26,11 @@ struct cell {
 };
 
 namespace detail {
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
 [[nodiscard]] constexpr std::string_view name_of(parameter::kind k) noexcept {
   constexpr std::string_view names[] = {"NULL", "an integer", "a floating-point number", "text", "bytes"};
   return names[static_cast<std::size_t>(k)];
@@ -65,7 +70,7 @@ class row {
   [[nodiscard]] T get(std::size_t column) const {
     if (column >= columns()) throw mapping_error{"column " + std::to_string(column) + " of a row of " + std::to_string(columns())};
     const cell& c = result_->at(number_, column);
-    if constexpr (requires { typename T::value_type; } && std::same_as<T, std::optional<typename T::value_type>>) {
+    if constexpr (detail::is_optional<T>) {
       if (c.type == parameter::kind::null) return std::nullopt;
       return get<typename T::value_type>(column);
     } else if constexpr (std::same_as<T, bool>) {

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <otlpkit/config.hpp>
+#include <otlpkit/sdk/compression.hpp>
 #include <otlpkit/core/errors.hpp>
 #include <otlpkit/export/retry_schedule.hpp>
 #include <otlpkit/export/transport.hpp>
-#include <otlpkit/export/url.hpp>
+#include <otlpkit/sdk/url.hpp>
 #include <otlpkit/sdk/exporter.hpp>
 
 #include <algorithm>
@@ -20,7 +21,7 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::exporters {
 
-enum class compression : std::uint8_t { none, gzip };
+using otlpkit::compression;
 
 /// Where one signal goes and how. All durations are rounded to what the steady clock resolves.
 struct otlp_http_options {

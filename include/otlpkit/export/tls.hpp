@@ -7,7 +7,7 @@
 #include <otlpkit/config.hpp>
 #include <otlpkit/core/errors.hpp>
 #include <otlpkit/export/transport.hpp>
-#include <otlpkit/export/url.hpp>
+#include <otlpkit/sdk/url.hpp>
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ssl/context.hpp>

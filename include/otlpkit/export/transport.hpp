@@ -2,7 +2,7 @@
 #pragma once
 
 #include <otlpkit/config.hpp>
-#include <otlpkit/export/url.hpp>
+#include <otlpkit/sdk/url.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>

@@ -68,9 +68,11 @@ class bucket_search {
 
   /// How many bounds lie below `v`: the index of its bucket.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint32_t operator()(double v) const noexcept {
-    const double* p = padded_;
-    for (std::uint32_t step = half_; step != 0; step /= 2) p += p[step - 1] < v ? step : 0;
-    return static_cast<std::uint32_t>(p - padded_);
+    std::uint32_t index = 0;
+    for (std::uint32_t step = half_; step != 0; step /= 2) {
+      index += step & (0u - static_cast<std::uint32_t>(padded_[index + step - 1] < v));  // a mask: no compiler makes it a jump
+    }
+    return index;
   }
 
  private:

@@ -58,6 +58,15 @@ inline void install(state& s, std::shared_ptr<pipeline> p) {
   r.logs.wake.store(&wake, platform::release);
 }
 
+/// Shared objects that do not see each other's symbols have a copy of the runtime each. That works, but is seldom what is
+/// wanted. Before the first pipeline of this copy a background thread can only be another one's.
+inline void tell_of_other_copies() {
+  if (!platform_host::has_thread_named(pipeline::thread_name)) return;
+  report(diagnostic_level::warning,
+         "another copy of otlpkit in this process sends telemetry too (expected one: link shared objects at start, or the "
+         "program with -rdynamic); each has its own pipeline, and their traces do not connect");
+}
+
 /// In a forked child the pipeline comes back when the first record asks for it.
 inline void restart_if_forked(state& s) {
   if (!s.restart.load(std::memory_order_acquire)) return;
@@ -119,6 +128,12 @@ inline bool end(std::uint64_t generation, std::chrono::milliseconds timeout) noe
     if (p != nullptr) {
       in_time = p->shutdown(deadline);
       books = p->read_books();
+      const auto ended = p->ended();
+      p.reset();
+      if (!ended->wait_until(deadline + std::chrono::milliseconds{80})) {
+        report(diagnostic_level::warning, "an exporter, or the look-up of a host name, holds the background thread past the shutdown "
+                                          "deadline: it is left behind");
+      }
     }
     const std::lock_guard lock{s.mutex};
     s.books = books;
@@ -148,6 +163,7 @@ inline std::uint64_t begin(factory make, std::uint32_t mode_when_sending, bool p
     report(diagnostic_level::error, "a telemetry object lives already: this one does nothing (expected one at a time)");
     return 0;
   }
+  if (s.last == 0) detail::tell_of_other_copies();
   auto p = make(false);
   prepare();
   std::uint32_t mode = mode_when_sending;

@@ -3,7 +3,7 @@
 
 #include <otlpkit/core/environment_table.hpp>
 #include <otlpkit/core/resource.hpp>
-#include <otlpkit/export/url.hpp>
+#include <otlpkit/sdk/url.hpp>
 #include <otlpkit/sdk/batch.hpp>
 #include <otlpkit/sdk/settings.hpp>
 #include <otlpkit/version.hpp>

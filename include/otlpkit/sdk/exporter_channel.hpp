@@ -7,7 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <deque>
-#include <functional>
+#include <exception>
 #include <list>
 #include <memory>
 #include <string>
@@ -24,13 +24,13 @@ class exporter_channel {
   using clock = exporter::clock;
   using completion = exporter::completion;
 
-  /// \param max_items items that may wait here
+  /// \param max_items items that may wait here, and as many again that the exporter may be working on
   /// \param timeout of one export, whatever the exporter does; zero: none
   exporter_channel(std::shared_ptr<exporter> to, signal kind, std::size_t max_items, clock::duration timeout)
       : exporter_{std::move(to)}, kind_{kind}, max_items_{max_items}, timeout_{timeout} {}
 
   /// Whether a batch given now would start at once.
-  [[nodiscard]] bool idle() const noexcept { return waiting_.empty() && exporter_->ready(kind_); }
+  [[nodiscard]] bool idle() const noexcept { return waiting_.empty() && may_start(); }
 
   /// Takes a batch; `done` is called once, now or later.
   void offer(std::shared_ptr<const batch> b, completion done) {
@@ -42,7 +42,7 @@ class exporter_channel {
 
   /// Starts what waits, as far as the exporter is ready.
   void advance() {
-    while (!waiting_.empty() && exporter_->ready(kind_)) {
+    while (!waiting_.empty() && may_start()) {
       auto [b, done] = std::move(waiting_.front());
       waiting_.pop_front();
       waiting_items_ -= b->items();
@@ -75,6 +75,9 @@ class exporter_channel {
   }
 
  private:
+  /// An exporter that is always ready and never done must not be fed without end.
+  [[nodiscard]] bool may_start() const noexcept { return running_items_ < max_items_ && exporter_->ready(kind_); }
+
   struct sending_batch : std::enable_shared_from_this<sending_batch> {
     exporter_channel* channel;
     completion done;
@@ -86,6 +89,7 @@ class exporter_channel {
       if (!done) return;  // a second completion, or one after the timeout
       const auto keep = shared_from_this();
       channel->running_.erase(self);
+      channel->running_items_ -= items;
       if (result.dropped > items) result.dropped = items;
       std::exchange(done, nullptr)(result);
     }
@@ -98,6 +102,7 @@ class exporter_channel {
     sending->items = b->items();
     sending->since = clock::now();
     sending->self = running_.insert(running_.end(), sending);
+    running_items_ += sending->items;
     try {
       exporter_->send(std::move(b), [weak = std::weak_ptr{sending}](export_result result) {
         if (const auto s = weak.lock()) s->finish(result);
@@ -116,6 +121,7 @@ class exporter_channel {
   std::size_t max_items_;
   clock::duration timeout_;
   std::size_t waiting_items_ = 0;
+  std::size_t running_items_ = 0;
   std::deque<std::pair<std::shared_ptr<const batch>, completion>> waiting_;
   std::list<std::shared_ptr<sending_batch>> running_;
 };

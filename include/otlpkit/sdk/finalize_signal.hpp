@@ -3,7 +3,7 @@
 
 #include <otlpkit/core/environment.hpp>
 #include <otlpkit/core/errors.hpp>
-#include <otlpkit/export/url.hpp>
+#include <otlpkit/sdk/url.hpp>
 #include <otlpkit/sdk/configuration.hpp>
 #include <otlpkit/sdk/setting_picker.hpp>
 

@@ -7,6 +7,7 @@
 #include <otlpkit/sdk/batch_builder.hpp>
 #include <otlpkit/sdk/books.hpp>
 #include <otlpkit/sdk/exporter_channel.hpp>
+#include <otlpkit/sdk/pipeline_options.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -15,12 +16,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <functional>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,24 +32,6 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::sdk {
 
-/// How one signal is sent.
-struct signal_schedule {
-  bool on = false;
-  std::chrono::milliseconds delay{5000};           ///< longest wait of an item; for metrics the interval of collections
-  std::chrono::milliseconds export_timeout{30000};  ///< of one batch by any exporter; zero: none
-  std::size_t max_queue = 2048;                    ///< items waiting for one exporter
-  std::size_t max_batch = 512;                     ///< items of one request
-};
-
-struct pipeline_options {
-  std::array<signal_schedule, signal_count> signals;
-  std::shared_ptr<const std::string> resource;
-  /// Makes the exporters, on the caller's thread, before the pipeline's own starts.
-  std::function<std::vector<std::shared_ptr<exporter>>(boost::asio::io_context&)> make_exporters;
-  /// Collects the metrics; empty when there are none.
-  std::function<std::vector<scope_items>(unix_ns now)> collect_metrics;
-};
-
 /// Takes finished records out of the threads' logs, makes batches and gives them to the exporters, on one background thread.
 ///
 /// A signal is sent when its delay has passed, when a full batch waits, and when someone flushes. While no exporter is ready
@@ -57,6 +40,25 @@ struct pipeline_options {
 class pipeline : public std::enable_shared_from_this<pipeline> {
  public:
   using clock = exporter::clock;
+  /// Of the background thread, as the system shows it.
+  static constexpr const char* thread_name = "otlpkit";
+
+  /// Lets a caller wait for the background thread, up to a deadline.
+  struct latch {
+    std::mutex mutex;
+    std::condition_variable condition;
+    bool open = false;
+
+    void release() {
+      const std::lock_guard lock{mutex};
+      open = true;
+      condition.notify_all();
+    }
+    bool wait_until(clock::time_point deadline) {
+      std::unique_lock lock{mutex};
+      return condition.wait_until(lock, deadline, [this] { return open; });
+    }
+  };
 
   explicit pipeline(pipeline_options options) : options_{std::move(options)} {
     exporters_ = options_.make_exporters(io_);
@@ -94,9 +96,13 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
       }
     }
     arm_maintenance();
-    thread_ = platform_host::background_thread("otlpkit", [self = shared_from_this()] {
+    // The thread's own reference goes before it says so: if that was the last one, it is the thread that destroys the
+    // io_context, which waits for a host name being looked up.
+    platform_host::background_thread(thread_name, [self = shared_from_this(), ended = ended_]() mutable {
       self->run();
-    });
+      self.reset();
+      ended->release();
+    }).detach();
   }
 
   /// From any thread: there may be a full batch.
@@ -114,21 +120,20 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     return done->wait_until(deadline);
   }
 
-  /// Exports what it can until the deadline, counts the rest as dropped, and ends the thread. Recording must have been
-  /// switched off. False when something was lost to the deadline.
+  /// Exports what it can until the deadline, counts the rest as dropped, and tells the thread to end. Recording must have
+  /// been switched off. False when something was lost to the deadline.
   bool shutdown(clock::time_point deadline) {
     const auto done = std::make_shared<latch>();
     boost::asio::post(io_, [this, done, deadline] { begin_shutdown(done, deadline); });
-    const bool in_time = done->wait_until(deadline + std::chrono::milliseconds{50});
-    if (in_time) {
-      thread_.join();
-    } else {  // an exporter blocks the thread: it keeps the pipeline, and ends when the exporter lets it
-      report(diagnostic_level::error, "an exporter did not let go at the shutdown deadline; its thread is left behind");
-      thread_.detach();
-      settle_books(drop_reason::shutdown);
-    }
-    return in_time && !cut_off_;
+    if (done->wait_until(deadline + std::chrono::milliseconds{50})) return !cut_off_;
+    left_behind_.store(true);  // an exporter blocks the thread, which keeps the pipeline until it lets go
+    io_.stop();
+    settle_books(drop_reason::shutdown);
+    return false;
   }
+
+  /// Opens when the thread has ended and the pipeline with it. Keep it, give up the pipeline, then wait.
+  [[nodiscard]] std::shared_ptr<latch> ended() const noexcept { return ended_; }
 
   /// What became of everything so far. From any thread.
   [[nodiscard]] sdk::books read_books() {
@@ -155,23 +160,6 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     std::uint64_t items_under_way = 0;
   };
 
-  /// Lets a caller wait for the background thread, up to a deadline.
-  struct latch {
-    std::mutex mutex;
-    std::condition_variable condition;
-    bool open = false;
-
-    void release() {
-      const std::lock_guard lock{mutex};
-      open = true;
-      condition.notify_all();
-    }
-    bool wait_until(clock::time_point deadline) {
-      std::unique_lock lock{mutex};
-      return condition.wait_until(lock, deadline, [this] { return open; });
-    }
-  };
-
   static std::size_t index(signal s) noexcept { return static_cast<std::size_t>(s); }
 
   void run() noexcept {
@@ -183,6 +171,20 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
         report(diagnostic_level::error, std::string{"the pipeline goes on after an exception: "} + e.what());
       } catch (...) {
         report(diagnostic_level::error, "the pipeline goes on after an exception of unknown type");
+      }
+    }
+  }
+
+  /// What one exporter throws keeps nothing from the others.
+  template <class Call>
+  void each_exporter(Call call) noexcept {
+    for (const auto& e : exporters_) {
+      try {
+        call(*e);
+      } catch (const std::exception& x) {
+        report(diagnostic_level::error, std::string{e->name()} + " threw: " + x.what());
+      } catch (...) {
+        report(diagnostic_level::error, std::string{e->name()} + " threw");
       }
     }
   }
@@ -207,7 +209,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
         otlpkit::detail::global_runtime.clock.recalibrate();
         recalibrate_at_ = now + maintenance_interval;
       }
-      for (const auto& e : exporters_) e->tick(now);
+      each_exporter([now](exporter& e) { e.tick(now); });
       for (lane& l : lanes_) {
         for (const auto& c : l.channels) c->expire(now);
       }
@@ -243,13 +245,19 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     lane& l = lanes_[s];
     if (!l.on || l.queue == nullptr || l.pumping) return;
     l.pumping = true;  // an exporter may complete at once, which pumps again
-    while (wanted(s)) {
-      l.queue->drain([&](std::uint16_t scope, std::string_view record) { return l.builder->add(scope, record); });
-      const std::size_t items = l.builder->items();
-      if (items == 0) {
-        l.everything = false;
+    for (int turns = 0; wanted(s); ++turns) {
+      if (turns == most_turns) {  // threads may record as fast as this sends: timers and flushes get their turn too
+        boost::asio::post(io_, [this, s] { pump(s); });
         break;
       }
+      bool full = false;
+      l.queue->drain([&](std::uint16_t scope, std::string_view record) {
+        full = !l.builder->add(scope, record);
+        return !full;
+      });
+      if (!full) l.everything = false;  // all that had ended by now is taken
+      const std::size_t items = l.builder->items();
+      if (items == 0) break;
       count_recorded(s, items);
       dispatch(s, l.builder->take(options_.resource));
     }
@@ -259,6 +267,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
 
   [[nodiscard]] bool wanted(std::size_t s) const noexcept {
     const lane& l = lanes_[s];
+    if (left_behind_.load()) return false;  // what is recorded now belongs to a later pipeline
     if (!l.everything && l.queue->waiting() < static_cast<std::int64_t>(options_.signals[s].max_batch)) return false;
     return std::ranges::any_of(l.channels, [](const auto& c) { return c->idle(); });
   }
@@ -305,7 +314,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   void begin_flush(const std::shared_ptr<latch>& done) {
     flushes_.push_back(done);
     for (std::size_t s = 0; s < signal_count; ++s) collect_all(s);
-    for (const auto& e : exporters_) e->flush();
+    each_exporter([](exporter& e) { e.flush(); });
     finish_flushes();
   }
 
@@ -313,7 +322,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     if (flushes_.empty()) return;
     if (!at_rest()) {
       if (std::ranges::none_of(lanes_, [](const lane& l) { return l.everything; })) {
-        for (const auto& e : exporters_) e->flush();  // all is handed out; what an exporter holds back is all that is missing
+        each_exporter([](exporter& e) { e.flush(); });  // all is handed out; what an exporter holds back is all that is missing
       }
       if (!at_rest()) return;
     }
@@ -323,7 +332,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
 
   void begin_shutdown(const std::shared_ptr<latch>& done, clock::time_point deadline) {
     shutting_down_ = done;
-    for (const auto& e : exporters_) e->shutdown(deadline);
+    each_exporter([deadline](exporter& e) { e.shutdown(deadline); });
     deadline_.expires_at(deadline);
     deadline_.async_wait([this](const boost::system::error_code& error) {
       if (error) return;
@@ -376,6 +385,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   void count_recorded(std::size_t s, std::size_t items) {
     const std::lock_guard lock{books_mutex_};
     books_.signals[s].recorded += items;
+    if (closed_) books_.signals[s].dropped_by[static_cast<std::size_t>(drop_reason::shutdown)] += items;
   }
 
   /// What threads dropped before it reached the pipeline.
@@ -391,6 +401,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   }
 
   static constexpr std::chrono::milliseconds maintenance_interval{1000};
+  static constexpr int most_turns = 16;
 
   pipeline_options options_;
   boost::asio::io_context io_{1};
@@ -403,8 +414,9 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   clock::time_point recalibrate_at_{};
   std::vector<std::shared_ptr<latch>> flushes_;
   std::shared_ptr<latch> shutting_down_;
-  bool cut_off_ = false;
-  std::thread thread_;
+  std::atomic<bool> cut_off_ = false;
+  std::atomic<bool> left_behind_ = false;
+  std::shared_ptr<latch> ended_ = std::make_shared<latch>();
 
   std::mutex books_mutex_;
   sdk::books books_;

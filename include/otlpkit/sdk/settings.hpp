@@ -3,6 +3,7 @@
 
 #include <otlpkit/core/diagnostics.hpp>
 #include <otlpkit/core/resource.hpp>
+#include <otlpkit/sdk/compression.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -21,9 +22,6 @@ class id_generator;
 namespace sdk {
 class exporter;
 }  // namespace sdk
-
-/// How request bodies are compressed.
-enum class compression : std::uint8_t { none, gzip };
 
 /// Which temporality metrics are exported with (OTLP metrics exporter specification).
 enum class temporality_preference : std::uint8_t { cumulative, delta, lowmemory };

@@ -18,10 +18,11 @@ class detached_call {
       : name_{std::move(name)}, parent_{std::move(parent)}, fn_{std::move(fn)} {}
 
   /// Does the work in its span. An exception is recorded and passed on to whoever runs it.
-  void operator()() {
+  template <class... Arguments>
+  void operator()(Arguments&&... arguments) {
     span_guard guard{name_, {{"otlpkit.detached", true}}, {.parent = parent_}};
     try {
-      std::invoke(fn_);
+      std::invoke(fn_, std::forward<Arguments>(arguments)...);
     } catch (...) {
       record_current_exception(guard);
       throw;

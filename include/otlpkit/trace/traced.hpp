@@ -92,7 +92,11 @@ decltype(auto) traced(span_name name, fields attributes, F&& fn) {
     } else {
       decltype(auto) result = call();
       detail::record_result(guard, result);
-      return static_cast<decltype(call())>(result);
+      if constexpr (std::is_reference_v<decltype(call())>) {
+        return static_cast<decltype(call())>(result);
+      } else {
+        return result;  // by name: moved, or not even that
+      }
     }
   } catch (...) {
     record_current_exception(guard);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <otlpkit/export/url.hpp>
+#include <otlpkit/sdk/url.hpp>
 
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>

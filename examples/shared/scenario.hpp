@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace shop {
+
+/// What a scenario's main() is made of: its arguments, telemetry for as long as it lives, and acts that say in plain words
+/// what they show, each with its trace as a tree. `--seed N`, `--fault NAME` (only that act), `--shape` (trees without
+/// times).
+///
+/// Telemetry is set up in scenario.cpp: with no OTEL_* endpoint the terminal only, with one both.
+class scenario {
+ public:
+  /// Ends the program with status 2 and a message when the arguments make no sense.
+  scenario(int argc, char** argv, std::string_view name, std::initializer_list<std::string_view> faults);
+  ~scenario();
+  scenario(const scenario&) = delete;
+  scenario& operator=(const scenario&) = delete;
+
+  [[nodiscard]] std::uint64_t seed() const noexcept;
+
+  /// Plays an act of the good path, unless one fault alone was asked for.
+  void act(std::string_view title, const std::function<void()>& play);
+  /// Plays a failure path.
+  void fault(std::string_view name, std::string_view title, const std::function<void()>& play);
+
+  /// The act shows something only if this holds.
+  void expect(bool holds, std::string_view what);
+  /// `request` must be refused for this reason (see shop::refuse).
+  void expect_refused(std::string_view type, const std::function<void()>& request);
+
+  /// Prints a line of what happened.
+  void say(const std::string& line) const;
+
+  /// Sends and prints what is left: traces, then metrics.
+  /// \return main()'s exit status: 0 if every act did what it said
+  [[nodiscard]] int finish();
+
+ private:
+  void play(std::string_view title, const std::function<void()>& act);
+
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace shop

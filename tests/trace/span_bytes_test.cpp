@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+#include <otlpkit/trace/span.hpp>
+
+#include <support/otlp_bytes.hpp>
+#include <support/recording.hpp>
+
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+using namespace otlpkit;
+using support::hex;
+using support::recording;
+
+namespace generated {
+
+struct raw_bytes {
+  std::string content;
+};
+struct any;
+using array = std::vector<any>;
+using map = std::map<std::string, any>;
+
+/// A value of any kind, nested at will.
+struct any {
+  std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, raw_bytes, array, map> content;
+};
+
+value attribute_value(const raw_bytes& b) { return byte_view{b.content.data(), b.content.size()}; }
+value attribute_value(const any& a) {
+  return std::visit([](const auto& v) { return value{v}; }, a.content);
+}
+
+}  // namespace generated
+
+namespace {
+
+using generated::any;
+using attributes = std::vector<std::pair<std::string, any>>;
+
+std::string hex_of(std::string_view bytes) {
+  std::string out;
+  for (const char c : bytes) {
+    out += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
+    out += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
+  }
+  return out;
+}
+std::string quoted(std::string_view text) { return '"' + std::string{text} + '"'; }
+
+/// What is recorded, as decode_spans.py reads it.
+std::string json(const any& a);
+std::string tagged(const char* kind, std::string_view content) { return "[" + quoted(kind) + "," + std::string{content} + "]"; }
+
+struct to_json {
+  std::string operator()(std::nullptr_t) const { return tagged("empty", "null"); }
+  std::string operator()(bool b) const { return tagged("bool", b ? "true" : "false"); }
+  std::string operator()(std::int64_t i) const { return tagged("int", quoted(std::to_string(i))); }
+  std::string operator()(std::uint64_t i) const { return tagged("int", quoted(std::to_string(i))); }
+  std::string operator()(double d) const {
+    return tagged("double", quoted(hex_of(otlp_bytes::id8(std::bit_cast<std::uint64_t>(d)))));
+  }
+  std::string operator()(const std::string& s) const { return tagged("text", quoted(hex_of(s))); }
+  std::string operator()(const generated::raw_bytes& b) const { return tagged("bytes", quoted(hex_of(b.content))); }
+  std::string operator()(const generated::array& a) const {
+    std::string out;
+    for (const any& element : a) out += (out.empty() ? "" : ",") + json(element);
+    return tagged("array", "[" + out + "]");
+  }
+  std::string operator()(const generated::map& m) const {
+    std::string out;
+    for (const auto& [key, v] : m) out += (out.empty() ? "[" : ",[") + quoted(hex_of(key)) + "," + json(v) + "]";
+    return tagged("map", "[" + out + "]");
+  }
+};
+std::string json(const any& a) { return std::visit(to_json{}, a.content); }
+std::string json(const attributes& list) {
+  std::string out;
+  for (const auto& [key, v] : list) out += (out.empty() ? "[" : ",[") + quoted(hex_of(key)) + "," + json(v) + "]";
+  return "[" + out + "]";
+}
+
+/// Random content, with a liking for what breaks encoders.
+class generator {
+ public:
+  explicit generator(std::uint64_t seed) : random_{seed} {}
+
+  std::size_t below(std::size_t n) { return static_cast<std::size_t>(random_() % n); }
+  std::uint64_t word() { return random_(); }
+
+  std::string text() {
+    static constexpr std::size_t borders[] = {0, 1, 126, 127, 128, 129, 16'383, 16'384};
+    switch (below(40)) {
+      case 0: return std::string(100 * 1024, 'L');
+      case 1: return std::string(borders[below(std::size(borders))], 'b');
+      case 2: return {};
+      case 3: return pieces({"\xFF", "\xC3", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\xC0\xAF", "ok"});
+      case 4: return pieces({"\xF0\x9F\x9B\x92", "\xC3\xBC", "\xE2\x82\xAC", "e\xCC\x81", "z"});
+      case 5: return std::string{"\0inside\n\x7F", 9};
+      default: return std::string(below(40), static_cast<char>('a' + below(26)));
+    }
+  }
+  std::string key() {
+    static constexpr const char* common[] = {"a", "b", "key", "k\xFF", "k\xFE", "http.request.method"};
+    if (below(3) != 0) return common[below(std::size(common))];
+    std::string k = text();
+    return k.empty() ? "k" : k;
+  }
+  any content(int depth = 0) {
+    switch (below(depth < 5 ? 12 : 9)) {
+      case 0: return {nullptr};
+      case 1: return {below(2) == 0};
+      case 2: return {static_cast<std::int64_t>(word())};
+      case 3: return {std::array{std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0}, std::int64_t{127},
+                                 std::int64_t{128}, std::numeric_limits<std::int64_t>::max()}[below(6)]};
+      case 4: return {word() | std::uint64_t{1} << 63};
+      case 5: return {std::array{std::nan(""), -0.0, 0.0, 1e-320, HUGE_VAL, -HUGE_VAL, 0.1}[below(7)]};
+      case 6: return {generated::raw_bytes{text()}};
+      case 9: {
+        generated::array a;
+        for (std::size_t n = below(4); n > 0; --n) a.push_back(content(depth + 1));
+        return {a};
+      }
+      case 10: {
+        generated::map m;
+        for (std::size_t n = below(4); n > 0; --n) m.insert({key(), content(depth + 1)});
+        return {m};
+      }
+      default: return {text()};
+    }
+  }
+  attributes some(std::size_t most) {
+    attributes out;
+    for (std::size_t n = below(most + 1); n > 0; --n) out.emplace_back(key(), content());
+    return out;
+  }
+  span_context context() {
+    return {{{word(), word() | 1}}, {word() | 1}, static_cast<std::uint8_t>(below(4)), below(2) == 0,
+            below(3) == 0 ? trace_state{"vendor=a,other=" + std::string(below(200), 't')} : trace_state{}};
+  }
+
+ private:
+  std::string pieces(std::initializer_list<const char*> choice) {
+    std::string out;
+    for (std::size_t n = below(12); n > 0; --n) out += choice.begin()[below(choice.size())];
+    return out;
+  }
+
+  std::mt19937_64 random_;
+};
+
+std::string json(const span_context& c) {
+  return R"("trace_id":")" + hex(c.trace) + R"(","span_id":")" + hex(c.span) + R"(","trace_state":")" +
+         std::string{c.state.header()} + '"';
+}
+std::string flags(const span_context& c, bool remote) {
+  return R"(,"flags":)" + std::to_string(c.flags + 0x100 + (remote ? 0x200 : 0));
+}
+
+/// Records a random span; returns what it was told.
+std::string record_one(generator& g) {
+  static constexpr span_kind kinds[] = {span_kind::internal, span_kind::server, span_kind::client, span_kind::producer, span_kind::consumer};
+  span_context parent = g.below(2) == 0 ? g.context() : span_context{};
+  if (parent.valid()) parent.flags |= flag_sampled;
+  const std::uint64_t start = 1 + g.below(std::size_t{1} << 62);
+  const std::uint64_t end = start + g.below(std::size_t{1} << 40);
+  const span_kind kind = kinds[g.below(5)];
+  std::string name = g.text();
+
+  span s{name, {}, {.kind = kind, .parent = parent, .start_time = start}};
+  std::string out = "{" + json(s.context()) + flags(s.context(), parent.remote) + R"(,"parent_id":")" +
+                    (parent.valid() ? hex(parent.span) : "") + '"';
+  const attributes set = g.some(12);
+  for (const auto& [key, v] : set) s.set(key, v);
+
+  std::string events;
+  for (std::size_t n = g.below(4); n > 0; --n) {
+    const std::string event = g.text();
+    const std::uint64_t time = g.word() | 1;
+    const attributes f = g.some(2);
+    if (f.empty()) s.event(event, {}, time);
+    if (f.size() == 1) s.event(event, {{f[0].first, f[0].second}}, time);
+    if (f.size() == 2) s.event(event, {{f[0].first, f[0].second}, {f[1].first, f[1].second}}, time);
+    events += (events.empty() ? "" : ",") + (R"({"name":")" + hex_of(event)) + R"(","time":")" + std::to_string(time) +
+              R"(","attributes":)" + json(f) + "}";
+  }
+  std::string links;
+  for (std::size_t n = g.below(3); n > 0; --n) {
+    const span_context to = g.context();
+    const attributes f = g.some(1);
+    if (f.empty()) s.link(to);
+    if (f.size() == 1) s.link(to, {{f[0].first, f[0].second}});
+    links += (links.empty() ? "{" : ",{") + json(to) + flags(to, to.remote) + R"(,"attributes":)" + json(f) + "}";
+  }
+  const auto status = static_cast<status_code>(g.below(3));
+  const std::string description = g.text();
+  s.status(status, description);
+  if (g.below(4) == 0) s.rename(name = g.text());
+  s.end(end);
+
+  return out + R"(,"name":")" + hex_of(name) + R"(","kind":)" + std::to_string(static_cast<int>(kind)) + R"(,"start":")" +
+         std::to_string(start) + R"(","end":")" + std::to_string(end) + R"(","attributes":)" + json(set) + R"(,"events":[)" +
+         events + R"(],"links":[)" + links + R"(],"status":)" + std::to_string(static_cast<int>(status)) +
+         R"(,"status_message":")" + (status == status_code::error ? hex_of(description) : "") + "\"}";
+}
+
+/// What waits, as the export request of a service. It is grouped by this test, not by the pipeline.
+std::string request(std::string_view service) {
+  std::map<std::uint16_t, std::string> scopes;
+  detail::global_runtime.spans.drain([&](std::uint16_t scope, std::string_view framed) {
+    scopes[scope] += framed;
+    return true;
+  });
+  std::string out = otlp_bytes::resource(service);
+  for (const auto& [scope, spans] : scopes) {
+    out += otlp_bytes::bytes(2, std::string{detail::global_scopes.encoded(scope)} + spans);
+  }
+  return otlp_bytes::bytes(1, out);
+}
+
+/// Exit status of the independent decoder.
+int decode(const std::string& bytes, std::string_view rest, const std::string& arguments = {}) {
+  const std::string command = OTLPKIT_PYTHON " '" OTLPKIT_SOURCE_DIR "/tests/trace/decode_spans.py' " + arguments;
+  std::FILE* const decoder = ::popen(command.c_str(), "w");
+  if (decoder == nullptr) return -1;
+  std::fprintf(decoder, "%zu\n", bytes.size());
+  std::fwrite(bytes.data(), 1, bytes.size(), decoder);
+  std::fwrite(rest.data(), 1, rest.size(), decoder);
+  return ::pclose(decoder);
+}
+
+struct fixed_ids final : id_generator {
+  trace_id new_trace_id() noexcept override { return {}; }
+  span_id new_span_id() noexcept override { return std::bit_cast<span_id>(std::array<unsigned char, 8>{0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18}); }
+};
+
+}  // namespace
+
+TEST_CASE("random spans decode with the official schema to what was recorded") {
+  recording spans;
+  detail::global_runtime.spans.max_bytes.store(std::size_t{1} << 30, platform::relaxed);
+  detail::global_runtime.spans.max_items.store(1'000'000, platform::relaxed);
+  generator g{20'261'120};
+  std::string recorded = "[" + record_one(g);
+  for (int i = 1; i < 1'500; ++i) recorded += ",\n" + record_one(g);
+  CHECK(decode(request("random"), recorded + "]") == 0);
+}
+
+TEST_CASE("the decoder tells when something else was recorded") {
+  recording spans;
+  { span s{"op", {{"k", 1}}, {.start_time = 1}}; }
+  const std::string bytes = request("shop");
+  CHECK(decode(bytes, "[]", "2>/dev/null") != 0);
+  CHECK(decode(bytes + otlp_bytes::number(77, 1), "[]", "2>/dev/null") != 0);
+  CHECK(decode(bytes, "", "00 2>/dev/null") != 0);
+}
+
+TEST_CASE("a span has the bytes of the golden vector, but for their order") {
+  fixed_ids ids;
+  recording spans{{.ids = &ids}};
+  static const instrumentation_scope lib{"lib", "1"};
+  const auto trace = std::bit_cast<trace_id>(std::array<unsigned char, 16>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
+  const auto id = [](unsigned char first) {
+    std::array<unsigned char, 8> bytes{};
+    for (unsigned char& b : bytes) b = first++;
+    return std::bit_cast<span_id>(bytes);
+  };
+  const span_context parent{trace, id(0x21), flag_sampled, false, {}};
+  const span_context linked{trace, id(0x31), flag_sampled, true, {}};
+  {
+    span s{"op", {{"i", -1}, {"b", false}, {"d", 0.5}},
+           {.kind = span_kind::server, .parent = parent, .start_time = 1'544'712'660'000'000'000, .scope = &lib}};
+    s.event("e", {}, 1'544'712'660'500'000'000);
+    s.link(linked);
+    s.status(status_code::error, "bad");
+    s.end(1'544'712'661'000'000'000);
+  }
+  CHECK(decode(request("s"), "",
+               "0ad0010a150a130a0c736572766963652e6e616d6512030a017312b6010a080a036c696212013112a9010a100102030405060708090a0b0c0d"
+               "0e0f1012081112131415161718220821222324252627282a026f70300239004859e3faeb6f15410012f41efbeb6f154a100a0169120b18ffff"
+               "ffffffffffffff014a070a0162120210004a0e0a0164120921000000000000e03f5a0c0900ad2601fbeb6f151201656a210a10010203040506"
+               "0708090a0b0c0d0e0f101208313233343536373835010300007a0712036261641802850101010000") == 0);
+}
