@@ -5,6 +5,7 @@
 // includes otlpkit/telemetry.hpp, which brings the exporters and Boost.
 
 #include <otlpkit/config.hpp>
+#include <otlpkit/metrics/macros.hpp>
 
 #ifdef OTLPKIT_DISABLE
 #include <otlpkit/trace/disabled.hpp>

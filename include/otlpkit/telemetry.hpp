@@ -14,6 +14,7 @@
 #include <otlpkit/export/otlp_http.hpp>
 #include <otlpkit/sdk/active_pipeline.hpp>
 #include <otlpkit/sdk/finalize.hpp>
+#include <otlpkit/sdk/metric_reader.hpp>
 #include <otlpkit/sdk/pipeline.hpp>
 
 #include <chrono>
@@ -118,6 +119,10 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
   }
   const resource& described = c.resource;
   o.resource = std::make_shared<const std::string>(encode(in_forked_child ? after_fork(described, c.generated_instance_id) : described));
+  if (!c.of(signal::metrics).exporters.empty() || !c.exporters.empty()) {
+    const auto reader = std::make_shared<metric_reader>(metric_reader_options{.temporality = c.temporality});
+    o.collect_metrics = [reader](unix_ns now) { return reader->collect(now); };
+  }
   o.make_exporters = [&c](boost::asio::io_context& io) { return make_exporters(c, io); };
   auto& runtime = otlpkit::detail::global_runtime;
   runtime.spans.wake_items.store(c.of(signal::traces).max_export_batch_size, platform::relaxed);

@@ -2,7 +2,7 @@
 #include <otlpkit/core/record_queue.hpp>
 #include <otlpkit/trace/span.hpp>
 
-#include <support/recording.hpp>
+#include <support/span_recording.hpp>
 
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
@@ -292,7 +292,7 @@ TEST_CASE("spans that end in thread_local destructors and in pthread key destruc
     span late{"started in a key destructor"};
   }) == 0);
   std::thread{[] {
-    last.s.emplace("thread_local");
+    last.s.emplace(span_name{"thread_local"});
     pthread_setspecific(key, new span{"key"});
   }}.join();
   std::thread{[] {  // the thread's first span of all is made after its log was closed, or never had one

@@ -18,8 +18,10 @@ TEST_CASE("compiled out, instruments and macros take the same code and evaluate 
   OTLPKIT_COUNTER("c", {"user", name}, {"v", value()}).add();
   OTLPKIT_COUNTER("c").add(value());
   OTLPKIT_UP_DOWN_COUNTER("u").add(-value());
-  if (evaluated) OTLPKIT_GAUGE("g", {"a", 1}).set(1.5);
-  else OTLPKIT_HISTOGRAM("h").record(value());
+  if (evaluated)
+    OTLPKIT_GAUGE("g", {"a", 1}).set(1.5);
+  else
+    OTLPKIT_HISTOGRAM("h").record(value());
   CHECK_FALSE(evaluated);
   views.add(1, {{"a", name}});
   views.bind({{"a", 1}}).add();

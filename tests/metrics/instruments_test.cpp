@@ -153,7 +153,8 @@ TEST_CASE("a bad name is said once and the instrument records nothing") {
   CHECK(otlpkit::is_instrument_name("a"));
   CHECK(otlpkit::is_instrument_name("http.server/duration_x-1"));
   CHECK(otlpkit::is_instrument_name(std::string(255, 'a')));
-  for (const std::string& name : {std::string{}, std::string{"1a"}, std::string{"_a"}, std::string{"a b"}, std::string{"\xC3\xA4"}, std::string(256, 'a')}) {
+  for (const std::string& name : {std::string{}, std::string{"1a"}, std::string{"_a"}, std::string{"a b"},
+                                  std::string{"\xC3\xA4"}, std::string(256, 'a')}) {
     CHECK_FALSE(otlpkit::is_instrument_name(name));
   }
 }
@@ -227,7 +228,8 @@ TEST_CASE("a million label sets stay within the limit and lose no count") {
   const metric m = named(reader.collect(1), "flood");
   CHECK(m.points.size() == 2001);
   CHECK(sum_of(m) == users);
-  const auto overflow = std::find_if(m.points.begin(), m.points.end(), [](auto& p) { return p.labels.contains("otel.metric.overflow"); });
+  const auto overflow =
+      std::find_if(m.points.begin(), m.points.end(), [](auto& p) { return p.labels.contains("otel.metric.overflow"); });
   REQUIRE(overflow != m.points.end());
   CHECK(overflow->labels.size() == 1);
   CHECK(overflow->labels.at("otel.metric.overflow") == "true");

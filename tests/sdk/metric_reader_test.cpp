@@ -43,14 +43,17 @@ TEST_CASE("data points are the bytes of the golden vector") {
   REQUIRE(out.size() == 1);
   CHECK(out[0].scope == otlp_bytes::unhex("0a050a036c6962"));
   CHECK(out[0].count == 3);
-  // As in the vector, but c is not monotonic and h has no exemplar: their lengths differ by 2 and by 20.
-  CHECK(out[0].items ==
-        otlp_bytes::unhex("12310a01631a0131"
-                          "3a290a2511010000000000000019020000000000000031fbffffffffffffff3a080a016b12030a01761002"
-                          "12190a01672a140a1219020000000000000021"
-                          "0000000000000000"
-                          "12590a01684a540a5011010000000000000019020000000000000021020000000000000029000000000000000032100100000000000000"
-                          "01000000000000003a080000000000001440590000000000000000610000000000002240" "1001"));
+  using otlp_bytes::bytes;
+  using otlp_bytes::unhex;
+  // The points of the vector; its c is monotonic, and its h has an exemplar and a sum of 0.
+  const std::string c_point = unhex("11010000000000000019020000000000000031fbffffffffffffff3a080a016b12030a0176");
+  const std::string g_metric = unhex("12190a01672a140a12190200000000000000210000000000000000");
+  const std::string h_point = unhex(
+      "1101000000000000001902000000000000002102000000000000002900000000000022403210010000000000000001000000000000003a08"
+      "00000000"
+      "00001440590000000000000000610000000000002240");
+  CHECK(out[0].items == bytes(2, bytes(1, "c") + bytes(3, "1") + bytes(7, bytes(1, c_point) + unhex("1002"))) +
+                            g_metric + bytes(2, bytes(1, "h") + bytes(9, bytes(1, h_point) + unhex("1001"))));
 }
 
 TEST_CASE("cumulative repeats everything from one start, delta says what is new since the last collection") {
@@ -95,7 +98,7 @@ TEST_CASE("adding zero reports a point, also in a delta") {
   metric_reader delta{{.temporality = temporality_preference::delta}};
   for (int i = 0; i < 2; ++i) {
     c.add(0, {{"a", 1}});
-    const metric m = named(delta.collect(i + 1u), "zero");
+    const metric m = named(delta.collect(static_cast<otlpkit::unix_ns>(i) + 1), "zero");
     REQUIRE(m.points.size() == 1);
     CHECK(m.points[0].integer == 0);
   }
@@ -139,10 +142,21 @@ TEST_CASE("the last gauge value counts, whichever thread set it and whether that
 TEST_CASE("sums and histograms equal a slow oracle, whatever the values") {
   const recording on;
   std::mt19937_64 random{7};
-  const std::vector<double> edges{0, -0.0, 5, std::nextafter(5, 6), std::nextafter(5, 4), 1e308, -1e300, 10000, 10001,
-                                  std::numeric_limits<double>::denorm_min(), -std::numeric_limits<double>::denorm_min(),
-                                  std::numeric_limits<double>::min(), std::numeric_limits<double>::infinity(),
-                                  -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()};
+  const std::vector<double> edges{0,
+                                  -0.0,
+                                  5,
+                                  std::nextafter(5, 6),
+                                  std::nextafter(5, 4),
+                                  1e308,
+                                  -1e300,
+                                  10000,
+                                  10001,
+                                  std::numeric_limits<double>::denorm_min(),
+                                  -std::numeric_limits<double>::denorm_min(),
+                                  std::numeric_limits<double>::min(),
+                                  std::numeric_limits<double>::infinity(),
+                                  -std::numeric_limits<double>::infinity(),
+                                  std::numeric_limits<double>::quiet_NaN()};
   for (int round = 0; round < 60; ++round) {
     metric_reader cumulative, delta{{.temporality = temporality_preference::delta}};
     const std::string name = "oracle." + std::to_string(round);
@@ -185,17 +199,38 @@ TEST_CASE("sums and histograms equal a slow oracle, whatever the values") {
 }
 
 TEST_CASE("a value on a bound belongs to the bucket below it, for any number of bounds") {
+  std::vector<double> ascending;
   for (std::size_t n = 0; n <= otlpkit::bucket_bounds::most; ++n) {
-    const otlpkit::bucket_bounds all{1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-                                     22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42,
-                                     43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-    const otlpkit::detail::bucket_search find{all};
-    const auto i = static_cast<std::uint32_t>(n);
-    CHECK(find(static_cast<double>(n)) == (i == 0 ? 0 : i - 1));
-    CHECK(find(static_cast<double>(n) + 0.5) == i);
+    const otlpkit::detail::bucket_search find{otlpkit::bucket_bounds(ascending.data(), n)};
+    for (std::uint32_t i = 0; i <= n; ++i) {
+      CHECK(find(i) == (i == 0 ? 0 : i - 1));
+      CHECK(find(i + 0.5) == i);
+    }
+    ascending.push_back(static_cast<double>(n) + 1);
   }
-  CHECK(otlpkit::detail::bucket_search{otlpkit::bucket_bounds{}}(5) == 0);
-  CHECK(otlpkit::detail::bucket_search{otlpkit::bucket_bounds{3}}(5) == 1);
+}
+
+TEST_CASE("extremes of threads that ended belong to the interval they were measured in") {
+  const recording on;
+  metric_reader cumulative, delta{{.temporality = temporality_preference::delta}};
+  otlpkit::histogram h{"ended"};
+  const auto expect = [&](double min, double max) {
+    const point p = named(delta.collect(1), "ended").points.at(0);
+    CHECK(p.min == min);
+    CHECK(p.max == max);
+  };
+  std::thread{[&] { h.record(1); }}.join();
+  std::thread{[&] { h.record(9); }}.join();
+  expect(1, 9);
+  std::thread{[&] { h.record(5); }}.join();
+  std::thread{[&] {
+    h.record(4);
+    expect(4, 5);
+    h.record(7);
+  }}.join();
+  expect(7, 7);
+  CHECK(named(cumulative.collect(1), "ended").points.at(0).min == 1);
+  CHECK(named(cumulative.collect(1), "ended").points.at(0).max == 9);
 }
 
 TEST_CASE("sums lose and double nothing while threads are born and die, series appear and readers collect") {
@@ -204,7 +239,8 @@ TEST_CASE("sums lose and double nothing while threads are born and die, series a
   otlpkit::counter<double> d{"exact.d"};
   otlpkit::histogram h{"exact.h"};
   otlpkit::gauge<std::int64_t> g{"exact.g"};
-  metric_reader cumulative{{.cardinality_limit = 50}}, delta{{.temporality = temporality_preference::delta, .cardinality_limit = 50}};
+  metric_reader cumulative{{.cardinality_limit = 50}},
+      delta{{.temporality = temporality_preference::delta, .cardinality_limit = 50}};
   const auto bound = c.bind({{"bound", true}});
   constexpr int workers = 4, generations = 8, rounds = 500;
   std::atomic<bool> stop{false};

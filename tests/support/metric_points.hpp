@@ -30,8 +30,8 @@ struct point {
 
 struct metric {
   std::string name{}, unit{}, description{};
-  std::uint32_t data = 0;          ///< 5 gauge, 7 sum, 9 histogram
-  std::uint64_t temporality = 0;   ///< 1 delta, 2 cumulative
+  std::uint32_t data = 0;         ///< 5 gauge, 7 sum, 9 histogram
+  std::uint64_t temporality = 0;  ///< 1 delta, 2 cumulative
   bool monotonic = false;
   std::vector<point> points{};
 };
@@ -67,8 +67,10 @@ inline point decode_point(std::string_view bytes, bool histogram) {
     if (f.number() == 5) p.sum = f.as_double();
     std::string_view packed = f.bytes();
     std::uint64_t v = 0;
-    if (f.number() == 6) while (otlpkit::wire::reader::take_fixed(packed, 8, v)) p.counts.push_back(v);
-    if (f.number() == 7) while (otlpkit::wire::reader::take_fixed(packed, 8, v)) p.bounds.push_back(std::bit_cast<double>(v));
+    if (f.number() == 6)
+      while (otlpkit::wire::reader::take_fixed(packed, 8, v)) p.counts.push_back(v);
+    if (f.number() == 7)
+      while (otlpkit::wire::reader::take_fixed(packed, 8, v)) p.bounds.push_back(std::bit_cast<double>(v));
     if (f.number() == 11) p.min = f.as_double(), p.has_extremes = true;
     if (f.number() == 12) p.max = f.as_double();
   }
@@ -128,7 +130,8 @@ struct diagnostics {
   ~diagnostics() { otlpkit::on_diagnostic(nullptr); }
   [[nodiscard]] std::size_t count(std::string_view part) const {
     const std::lock_guard lock{mutex()};
-    return static_cast<std::size_t>(std::count_if(messages().begin(), messages().end(), [&](const std::string& m) { return m.find(part) != m.npos; }));
+    return static_cast<std::size_t>(std::count_if(messages().begin(), messages().end(),
+                                                  [&](const std::string& m) { return m.find(part) != m.npos; }));
   }
 
  private:

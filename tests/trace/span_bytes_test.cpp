@@ -2,7 +2,7 @@
 #include <otlpkit/trace/span.hpp>
 
 #include <support/otlp_bytes.hpp>
-#include <support/recording.hpp>
+#include <support/span_recording.hpp>
 
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
@@ -59,22 +59,22 @@ std::string hex_of(std::string_view bytes) {
   }
   return out;
 }
-std::string quoted(std::string_view text) { return '"' + std::string{text} + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + std::string{text} + '"'; }
 
 /// What is recorded, as decode_spans.py reads it.
 std::string json(const any& a);
-std::string tagged(const char* kind, std::string_view content) { return "[" + quoted(kind) + "," + std::string{content} + "]"; }
+std::string tagged(const char* kind, std::string_view content) { return "[" + in_quotes(kind) + "," + std::string{content} + "]"; }
 
 struct to_json {
   std::string operator()(std::nullptr_t) const { return tagged("empty", "null"); }
   std::string operator()(bool b) const { return tagged("bool", b ? "true" : "false"); }
-  std::string operator()(std::int64_t i) const { return tagged("int", quoted(std::to_string(i))); }
-  std::string operator()(std::uint64_t i) const { return tagged("int", quoted(std::to_string(i))); }
+  std::string operator()(std::int64_t i) const { return tagged("int", in_quotes(std::to_string(i))); }
+  std::string operator()(std::uint64_t i) const { return tagged("int", in_quotes(std::to_string(i))); }
   std::string operator()(double d) const {
-    return tagged("double", quoted(hex_of(otlp_bytes::id8(std::bit_cast<std::uint64_t>(d)))));
+    return tagged("double", in_quotes(hex_of(otlp_bytes::id8(std::bit_cast<std::uint64_t>(d)))));
   }
-  std::string operator()(const std::string& s) const { return tagged("text", quoted(hex_of(s))); }
-  std::string operator()(const generated::raw_bytes& b) const { return tagged("bytes", quoted(hex_of(b.content))); }
+  std::string operator()(const std::string& s) const { return tagged("text", in_quotes(hex_of(s))); }
+  std::string operator()(const generated::raw_bytes& b) const { return tagged("bytes", in_quotes(hex_of(b.content))); }
   std::string operator()(const generated::array& a) const {
     std::string out;
     for (const any& element : a) out += (out.empty() ? "" : ",") + json(element);
@@ -82,14 +82,14 @@ struct to_json {
   }
   std::string operator()(const generated::map& m) const {
     std::string out;
-    for (const auto& [key, v] : m) out += (out.empty() ? "[" : ",[") + quoted(hex_of(key)) + "," + json(v) + "]";
+    for (const auto& [key, v] : m) out += (out.empty() ? "[" : ",[") + in_quotes(hex_of(key)) + "," + json(v) + "]";
     return tagged("map", "[" + out + "]");
   }
 };
 std::string json(const any& a) { return std::visit(to_json{}, a.content); }
 std::string json(const attributes& list) {
   std::string out;
-  for (const auto& [key, v] : list) out += (out.empty() ? "[" : ",[") + quoted(hex_of(key)) + "," + json(v) + "]";
+  for (const auto& [key, v] : list) out += (out.empty() ? "[" : ",[") + in_quotes(hex_of(key)) + "," + json(v) + "]";
   return "[" + out + "]";
 }
 
@@ -251,8 +251,7 @@ struct fixed_ids final : id_generator {
 
 TEST_CASE("random spans decode with the official schema to what was recorded") {
   recording spans;
-  detail::global_runtime.spans.max_bytes.store(std::size_t{1} << 30, platform::relaxed);
-  detail::global_runtime.spans.max_items.store(1'000'000, platform::relaxed);
+  recording::queue(std::size_t{1} << 30, 1'000'000);
   generator g{20'261'120};
   std::string recorded = "[" + record_one(g);
   for (int i = 1; i < 1'500; ++i) recorded += ",\n" + record_one(g);

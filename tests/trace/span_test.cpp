@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <otlpkit/trace/span.hpp>
 
-#include <support/recording.hpp>
+#include <support/span_recording.hpp>
 
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>

@@ -154,11 +154,13 @@ class record_queue {
   }
   /// In the child of a fork: the records wait in the parent, which sends them. Their chunks stay allocated here, once.
   void forget_after_fork() noexcept {
-    newcomers_.store(nullptr, platform::relaxed);
+    adopt_newcomers();
+    if (tail_ != nullptr) {
+      tail_->next = forgotten_;
+      forgotten_ = head_;
+    }
     head_ = tail_ = nullptr;
     retired_ = {};
-    unlisted_full_.store(0, platform::relaxed);
-    unlisted_large_.store(0, platform::relaxed);
     waiting_.store(0, platform::relaxed);
     outstanding_.store(0, platform::relaxed);
     wake_pending_.store(false, platform::relaxed);
@@ -329,6 +331,7 @@ class record_queue {
   thread_log* head_ = nullptr;
   thread_log* tail_ = nullptr;
   record_drops retired_;
+  thread_log* forgotten_ = nullptr;  // of the parent, in a forked child: kept in sight of leak checkers
 
   platform::mutex pool_;
   chunk* pools_[classes] = {};

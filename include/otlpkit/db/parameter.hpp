@@ -40,9 +40,8 @@ class parameter {
       : kind_{kind::blob}, text_{static_cast<const char*>(v.data), v.size} {}
 
   template <class T>
-  constexpr parameter(const std::optional<T>& v) noexcept : parameter{} {  // NOLINT(google-explicit-constructor)
-    if (v) *this = parameter{*v};
-  }
+  constexpr parameter(const std::optional<T>& v) noexcept  // NOLINT(google-explicit-constructor)
+      : parameter{v.has_value() ? parameter{*v} : parameter{}} {}
 
   [[nodiscard]] constexpr kind type() const noexcept { return kind_; }
   [[nodiscard]] constexpr std::int64_t integer() const noexcept { return integer_; }

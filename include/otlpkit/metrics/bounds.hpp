@@ -11,15 +11,19 @@
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
-/// Upper bounds of a histogram's buckets, each belonging to the bucket below it; one more bucket takes what lies above the
-/// last. They must ascend and be finite; otherwise the default ones are used, and a diagnostic says so.
+/// Upper bounds of a histogram's buckets, each belonging to the bucket below it; one more bucket takes what lies above
+/// the last. They must ascend and be finite; otherwise the default ones are used, and a diagnostic says so.
 class bucket_bounds {
  public:
   static constexpr std::size_t most = 63;
 
   constexpr bucket_bounds() noexcept = default;
-  constexpr bucket_bounds(std::initializer_list<double> bounds) noexcept : given_{true} {
-    for (const double bound : bounds) {
+  constexpr bucket_bounds(std::initializer_list<double> bounds) noexcept
+      : bucket_bounds(bounds.begin(), bounds.size()) {}
+  /// `count` bounds at `bounds`, which are copied.
+  constexpr bucket_bounds(const double* bounds, std::size_t count) noexcept : given_{true} {
+    for (std::size_t i = 0; i < count; ++i) {
+      const double bound = bounds[i];
       const bool ascends = size_ == 0 || bound > values_[size_ - 1];
       if (size_ == most || !ascends || !(bound - bound == 0)) {
         valid_ = false;
@@ -50,17 +54,20 @@ class bucket_bounds {
 };
 
 /// What a histogram has when nothing else is asked for (OpenTelemetry specification, metrics SDK).
-inline constexpr bucket_bounds default_bucket_bounds{0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000};
+inline constexpr bucket_bounds default_bucket_bounds{0,   5,   10,   25,   50,   75,   100,  250,
+                                                     500, 750, 1000, 2500, 5000, 7500, 10000};
 
 /// For durations in seconds, as the semantic conventions advise.
-inline constexpr bucket_bounds seconds_bucket_bounds{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10};
+inline constexpr bucket_bounds seconds_bucket_bounds{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
+                                                     0.5,   0.75, 1,     2.5,  5,     7.5, 10};
 
 namespace detail {
 
 /// Finds the bucket of a value without a branch that depends on it.
 class bucket_search {
  public:
-  explicit bucket_search(const bucket_bounds& bounds) noexcept : half_{static_cast<std::uint32_t>(std::bit_ceil(bounds.size() + 1) / 2)} {
+  explicit bucket_search(const bucket_bounds& bounds) noexcept
+      : half_{static_cast<std::uint32_t>(std::bit_ceil(bounds.size() + 1) / 2)} {
     for (std::size_t i = 0; i <= bucket_bounds::most; ++i) {
       padded_[i] = i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity();
     }
@@ -70,7 +77,8 @@ class bucket_search {
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint32_t operator()(double v) const noexcept {
     std::uint32_t index = 0;
     for (std::uint32_t step = half_; step != 0; step /= 2) {
-      index += step & (0u - static_cast<std::uint32_t>(padded_[index + step - 1] < v));  // a mask: no compiler makes it a jump
+      index += step &
+               (0u - static_cast<std::uint32_t>(padded_[index + step - 1] < v));  // a mask: no compiler makes it a jump
     }
     return index;
   }

@@ -22,9 +22,9 @@ OTLPKIT_ALWAYS_INLINE void bump(platform::atomic<T>& counter, T by) noexcept {
 
 struct cell {
   series* owner = nullptr;
-  cell* next = nullptr;      ///< of the same series; under the registry's guard, as is the next
-  cell** link = nullptr;     ///< what points here
-  cell* sibling = nullptr;   ///< of the same thread; the thread's own
+  cell* next = nullptr;     ///< of the same series; under the registry's guard, as is the next
+  cell** link = nullptr;    ///< what points here
+  cell* sibling = nullptr;  ///< of the same thread; the thread's own
 
   /// Measurements so far; twice that for cells of several words, and odd while one is being written.
   platform::atomic<std::uint64_t> writes{0};
@@ -39,13 +39,14 @@ struct sum_cell : cell {
     bump(writes, std::uint64_t{1});
   }
   OTLPKIT_ALWAYS_INLINE void add(double n) noexcept {
-    value.store(std::bit_cast<std::uint64_t>(std::bit_cast<double>(value.load(platform::relaxed)) + n), platform::relaxed);
+    value.store(std::bit_cast<std::uint64_t>(std::bit_cast<double>(value.load(platform::relaxed)) + n),
+                platform::relaxed);
     bump(writes, std::uint64_t{1});
   }
 };
 
-/// Brackets a write of several words, so that a reader can tell whether it saw all of it (a seqlock of acquire loads and
-/// release stores, which ThreadSanitizer understands).
+/// Brackets a write of several words, so that a reader can tell whether it saw all of it (a seqlock of acquire loads
+/// and release stores, which ThreadSanitizer understands).
 class cell_write {
  public:
   OTLPKIT_ALWAYS_INLINE explicit cell_write(cell& c) noexcept : cell_{c}, before_{c.writes.load(platform::relaxed)} {
@@ -61,8 +62,8 @@ class cell_write {
   std::uint64_t before_;
 };
 
-/// Calls `read` until nothing was written meanwhile. A thread that was stopped in the middle of a write is not waited for:
-/// after some tries what was read stands, and the rest of that one measurement comes with the next collection.
+/// Calls `read` until nothing was written meanwhile. A thread that was stopped in the middle of a write is not waited
+/// for: after some tries what was read stands, and the rest of that one measurement comes with the next collection.
 /// \return the number of writes that were read; odd if the last one was under way
 template <class Read>
 std::uint64_t read_cell(const cell& c, Read read) noexcept {
@@ -88,9 +89,10 @@ struct gauge_cell : cell {
 
 /// Counts per bucket, and what goes with them. The counts follow it in memory.
 ///
-/// Extremes are not differences of totals. A collector asks for fresh ones (`asked`), and the writer turns to them with its
-/// next measurement, keeping the earlier ones aside in case some came in after the collector had looked. So the extremes of
-/// an interval bound every measurement counted in it, and are exact unless a measurement raced with the collection.
+/// Extremes are not differences of totals. A collector asks for fresh ones (`asked`), and the writer turns to them with
+/// its next measurement, keeping the earlier ones aside in case some came in after the collector had looked. So the
+/// extremes of an interval bound every measurement counted in it, and are exact unless a measurement raced with the
+/// collection.
 struct histogram_cell : cell {
   static constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -100,20 +102,26 @@ struct histogram_cell : cell {
   platform::atomic<double> earlier_min{infinity};
   platform::atomic<double> earlier_max{-infinity};
   platform::atomic<std::uint64_t> earlier_writes{0};
-  platform::atomic<std::uint32_t> asked{0};    ///< written by collectors, under the registry's guard
+  platform::atomic<std::uint32_t> asked{0};  ///< written by collectors, under the registry's guard
   platform::atomic<std::uint32_t> turned{0};
-  std::uint64_t collected = 0;                 ///< the collectors' own: `writes` when extremes were last taken
+  std::uint64_t collected = 0;  ///< the collectors' own: `writes` when extremes were last taken
 
-  [[nodiscard]] platform::atomic<std::uint64_t>* counts() noexcept { return reinterpret_cast<platform::atomic<std::uint64_t>*>(this + 1); }
+  [[nodiscard]] platform::atomic<std::uint64_t>* counts() noexcept {
+    return reinterpret_cast<platform::atomic<std::uint64_t>*>(this + 1);
+  }
 
   OTLPKIT_ALWAYS_INLINE void record(double v, std::uint32_t bucket) noexcept {
     const cell_write write{*this};
-    if (const std::uint32_t wanted = asked.load(platform::relaxed); wanted != turned.load(platform::relaxed)) [[unlikely]] turn(wanted, write.before());
+    if (const std::uint32_t wanted = asked.load(platform::relaxed); wanted != turned.load(platform::relaxed))
+        [[unlikely]]
+      turn(wanted, write.before());
     auto& count = counts()[bucket];
     count.store(count.load(platform::relaxed) + 1, platform::release);
     sum.store(sum.load(platform::relaxed) + v, platform::release);
-    if (v < min.load(platform::relaxed)) [[unlikely]] min.store(v, platform::release);
-    if (v > max.load(platform::relaxed)) [[unlikely]] max.store(v, platform::release);
+    if (v < min.load(platform::relaxed)) [[unlikely]]
+      min.store(v, platform::release);
+    if (v > max.load(platform::relaxed)) [[unlikely]]
+      max.store(v, platform::release);
   }
 
   OTLPKIT_NOINLINE void turn(std::uint32_t wanted, std::uint64_t writes_before) noexcept {
@@ -159,7 +167,8 @@ struct histogram_reading {
     fresh = {};
     if (writes == c.collected) return;
     fresh.merge(now.min, now.max);
-    if (turned == c.asked.load(platform::relaxed) && earlier_writes != c.collected) fresh.merge(earlier.min, earlier.max);
+    if (turned == c.asked.load(platform::relaxed) && earlier_writes != c.collected)
+      fresh.merge(earlier.min, earlier.max);
   }
 
   /// The extremes were taken: the writer begins with fresh ones.

@@ -13,11 +13,11 @@
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
-/// What else there is to say about an instrument. The strings are copied when it registers: at its construction, or at its
-/// first use if it was made at compile time.
+/// What else there is to say about an instrument. The strings are copied when it registers: at its construction, or at
+/// its first use if it was made at compile time.
 struct instrument_options {
-  std::string_view unit{};         ///< UCUM, as "ms", "By", "{view}"; empty: none
-  std::string_view description{};  ///< for people; of identical instruments the longest counts
+  std::string_view unit{};                       ///< UCUM, as "ms", "By", "{view}"; empty: none
+  std::string_view description{};                ///< for people; of identical instruments the longest counts
   const instrumentation_scope* scope = nullptr;  ///< who measures; nullptr: the default scope
 };
 
@@ -35,7 +35,9 @@ concept measurable = std::same_as<T, std::int64_t> || std::same_as<T, double>;
 
 namespace detail {
 
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE bool metrics_on() noexcept { return (global_runtime.mode.load(platform::relaxed) & mode_metrics) != 0; }
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE bool metrics_on() noexcept {
+  return (global_runtime.mode.load(platform::relaxed) & mode_metrics) != 0;
+}
 
 /// Where a macro stands finds its scope.
 using scope_finder = const instrumentation_scope& (*)() noexcept;
@@ -43,9 +45,11 @@ using scope_finder = const instrumentation_scope& (*)() noexcept;
 /// Registers once, on its first use, and knows its stream from then on.
 class instrument {
  public:
-  constexpr instrument(instrument_kind kind, bool floating, std::string_view name, std::string_view unit, std::string_view description,
-                       const instrumentation_scope* scope, const bucket_bounds* bounds, scope_finder finder = nullptr) noexcept
-      : name_{name}, unit_{unit}, description_{description}, scope_{scope}, finder_{finder}, bounds_{bounds}, kind_{kind}, floating_{floating} {
+  constexpr instrument(instrument_kind kind, bool floating, std::string_view name, std::string_view unit,
+                       std::string_view description, const instrumentation_scope* scope, const bucket_bounds* bounds,
+                       scope_finder finder = nullptr) noexcept
+      : name_{name}, unit_{unit},
+        description_{description}, scope_{scope}, finder_{finder}, bounds_{bounds}, kind_{kind}, floating_{floating} {
     if (!std::is_constant_evaluated()) static_cast<void>(registered());
   }
   instrument(const instrument&) = delete;
@@ -56,12 +60,14 @@ class instrument {
     const metric_thread& t = this_thread_metrics;
     const std::uint32_t number = number_.load(platform::relaxed);
     if (number < t.direct_size) [[likely]] {
-      if (cell* const c = t.direct[number]) [[likely]] return c;
+      if (cell* const c = t.direct[number]) [[likely]]
+        return c;
     }
     return own_slow();
   }
 
-  /// This thread's cell of the series with these labels. Hashed where it is called, as the kinds of the values are known there.
+  /// This thread's cell of the series with these labels. Hashed where it is called, as the kinds of the values are
+  /// known there.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* own(fields labels) const noexcept {
     const field* const given = labels.begin();
     const std::size_t count = labels.size();
@@ -83,7 +89,8 @@ class instrument {
 
   [[nodiscard]] OTLPKIT_NOINLINE cell* find(fields labels, std::uint64_t labels_hash) const noexcept {
     stream* const s = stream_.load(platform::acquire);
-    if (s == nullptr) [[unlikely]] return own_slow(labels);
+    if (s == nullptr) [[unlikely]]
+      return own_slow(labels);
     cell* const c = this_thread_metrics.find(s->hash(labels_hash), [&](const series& x) OTLPKIT_ALWAYS_INLINE_LAMBDA {
       return x.owner == s && x.label_count == labels.size() && same_set(x.labels, labels.size(), labels.begin());
     });
@@ -124,8 +131,10 @@ class instrument {
 
 /// This thread's cell of a bound series.
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* own_cell(series* s) noexcept {
-  cell* const c = this_thread_metrics.find(s->hash, [s](const series& x) OTLPKIT_ALWAYS_INLINE_LAMBDA { return &x == s; });
-  if (c != nullptr) [[likely]] return c;
+  cell* const c =
+      this_thread_metrics.find(s->hash, [s](const series& x) OTLPKIT_ALWAYS_INLINE_LAMBDA { return &x == s; });
+  if (c != nullptr) [[likely]]
+    return c;
   return global_metrics.make_cell(*s, false);
 }
 
@@ -135,7 +144,8 @@ class instrument {
 OTLPKIT_COLD inline void refuse(stream& s, stream::once why) noexcept {
   if (!s.said_once(why)) return;
   short_message text;
-  text << "instrument \"" << s.name.view() << "\": " << (why == stream::said_negative ? "a counter only goes up, negative values" : "NaN and infinity")
+  text << "instrument \"" << s.name.view()
+       << "\": " << (why == stream::said_negative ? "a counter only goes up, negative values" : "NaN and infinity")
        << " are dropped";
   report(diagnostic_level::warning, text.view());
 }
@@ -158,7 +168,8 @@ OTLPKIT_ALWAYS_INLINE void add_any(cell* c, T n) noexcept {
 }
 template <class T>
 OTLPKIT_ALWAYS_INLINE void set_to(cell* c, T v) noexcept {
-  if (c != nullptr) [[likely]] static_cast<gauge_cell*>(c)->set(std::bit_cast<std::uint64_t>(v), global_runtime.clock.now());
+  if (c != nullptr) [[likely]]
+    static_cast<gauge_cell*>(c)->set(std::bit_cast<std::uint64_t>(v), global_runtime.clock.now());
 }
 OTLPKIT_ALWAYS_INLINE void record_in(cell* c, double v) noexcept {
   if (c == nullptr || !finite(v)) [[unlikely]] {

@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <string_view>
 
-// Instruments are made once, as namespace-scope objects, statics or members, and used from any thread. Measuring takes no
-// lock, and allocates only when a thread meets a label set for the first time. While metrics are off it does nothing.
+// Instruments are made once, as namespace-scope objects, statics or members, and used from any thread. Measuring takes
+// no lock, and allocates only when a thread meets a label set for the first time. While metrics are off it does
+// nothing.
 //
 //   otlpkit::counter<std::int64_t> views{"product.views", {.unit = "{view}"}};
 //   views.add(1, {{"source", "cache"}});
@@ -64,14 +65,17 @@ template <measurable T = std::int64_t>
 class up_down_counter {
  public:
   constexpr explicit up_down_counter(std::string_view name, instrument_options o = {}) noexcept
-      : core_{instrument_kind::up_down_counter, std::same_as<T, double>, name, o.unit, o.description, o.scope, nullptr} {}
+      : core_{
+            instrument_kind::up_down_counter, std::same_as<T, double>, name, o.unit, o.description, o.scope, nullptr} {}
   OTLPKIT_ALWAYS_INLINE void add(T n) const noexcept {
     if (detail::metrics_on()) detail::add_any(core_.own(), n);
   }
   void add(T n, fields labels) const noexcept {
     if (detail::metrics_on()) detail::add_any(core_.own(labels), n);
   }
-  [[nodiscard]] bound_up_down_counter<T> bind(fields labels) const noexcept { return bound_up_down_counter<T>{core_.bind(labels)}; }
+  [[nodiscard]] bound_up_down_counter<T> bind(fields labels) const noexcept {
+    return bound_up_down_counter<T>{core_.bind(labels)};
+  }
 
  private:
   detail::instrument core_;

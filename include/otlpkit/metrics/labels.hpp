@@ -56,7 +56,8 @@ struct label {
   return h ^ h >> 32;
 }
 
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_text(const char* p, std::size_t size, std::uint64_t seed) noexcept {
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_text(const char* p, std::size_t size,
+                                                            std::uint64_t seed) noexcept {
   std::uint64_t h = seed ^ size;
   if (size <= 8) return stir(h ^ load_short(p, size));
   for (std::size_t left = size; left > 8; left -= 8, p += 8) h = stir(h ^ load8(p));
@@ -75,8 +76,9 @@ struct label {
 }
 
 /// The parts of a set's hash are added up, in any order.
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_of(std::uint64_t key_bit, std::size_t key_size, value::kind kind, std::uint64_t bits,
-                                                          const char* text, std::size_t size) noexcept {
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_of(std::uint64_t key_bit, std::size_t key_size, value::kind kind,
+                                                          std::uint64_t bits, const char* text,
+                                                          std::size_t size) noexcept {
   const std::uint64_t seed = key_bit ^ key_size << 8 ^ static_cast<std::uint64_t>(kind) << 16;
   return has_text(kind) ? hash_text(text, size, stir(seed)) : stir(stir(seed) ^ bits);
 }
@@ -110,7 +112,8 @@ template <class Given>
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool same_set(const label* labels, std::size_t count, const Given* given) noexcept {
   std::size_t i = 0;
   while (i < count && same(labels[i], given[i])) ++i;
-  if (i == count) [[likely]] return true;
+  if (i == count) [[likely]]
+    return true;
   for (std::uint64_t taken = (std::uint64_t{1} << i) - 1; i < count; ++i) {  // in another order, or not the same
     std::size_t j = 0;
     while (j < count && ((taken >> j & 1) != 0 || !same(labels[j], given[i]))) ++j;
@@ -120,12 +123,12 @@ template <class Given>
   return true;
 }
 
-/// The labels of a call brought into the form that is kept: keys and text valid UTF-8, each key once (the last one wins),
-/// objects encoded. Refers to the call's strings.
+/// The labels of a call brought into the form that is kept: keys and text valid UTF-8, each key once (the last one
+/// wins), objects encoded. Refers to the call's strings.
 class label_set {
  public:
-  static constexpr std::size_t most = 63;                ///< labels of one series
-  static constexpr std::size_t max_bytes = 16 * 1024;    ///< of its encoded labels; what is larger counts as overflow
+  static constexpr std::size_t most = 63;              ///< labels of one series
+  static constexpr std::size_t max_bytes = 16 * 1024;  ///< of its encoded labels; what is larger counts as overflow
 
   explicit label_set(const field* given, std::size_t count) noexcept {
     for (std::size_t i = 0; i < count && ok_; ++i) add(given[i]);
@@ -209,7 +212,8 @@ class label_set {
 };
 
 /// The attributes of a data point: each label framed as a KeyValue under `tag`.
-inline void encode_labels(record_buffer& out, wire::byte tag, const label* labels, std::size_t count, bool& ok) noexcept {
+inline void encode_labels(record_buffer& out, wire::byte tag, const label* labels, std::size_t count,
+                          bool& ok) noexcept {
   const attribute_limits limits;
   value_writer writer{out, limits};
   for (std::size_t i = 0; i < count && ok; ++i) {

@@ -18,13 +18,15 @@ struct macro_instrument {
   instrument doubles;
 
   constexpr macro_instrument(instrument_kind kind, std::string_view name, scope_finder scope) noexcept
-      : integers{kind, false, name, {}, {}, nullptr, nullptr, scope}, doubles{kind, true, name, {}, {}, nullptr, nullptr, scope} {}
+      : integers{kind, false, name, {}, {}, nullptr, nullptr, scope}, doubles{kind, true,    name,    {},
+                                                                              {},   nullptr, nullptr, scope} {}
 };
 
 /// One use of it, with its labels.
 class macro_use {
  public:
-  OTLPKIT_ALWAYS_INLINE macro_use(const macro_instrument& i, fields labels) noexcept : instrument_{i}, labels_(labels) {}
+  OTLPKIT_ALWAYS_INLINE macro_use(const macro_instrument& i, fields labels) noexcept
+      : instrument_{i}, labels_(labels) {}
 
  protected:
   template <class T>
@@ -75,25 +77,26 @@ struct histogram_use : macro_use {
 }  // namespace otlpkit::inline OTLPKIT_ABI::detail
 
 // The whole statement is one conditional expression: while metrics are off neither labels nor values are evaluated.
-#define OTLPKIT_METRIC_(use, kind, name, ...)                                                                      \
-  !::otlpkit::detail::metrics_on()                                                                                 \
-      ? static_cast<void>(0)                                                                                       \
-      : ::otlpkit::detail::use(                                                                                    \
-            []() noexcept -> const ::otlpkit::detail::macro_instrument& {                                          \
-              static constinit ::otlpkit::detail::macro_instrument otlpkit_instrument{                             \
-                  ::otlpkit::instrument_kind::kind, name,                                                          \
-                  +[]() noexcept -> const ::otlpkit::instrumentation_scope& { return otlpkit_scope(0); }};         \
-              return otlpkit_instrument;                                                                           \
-            }(),                                                                                                   \
+#define OTLPKIT_METRIC_(use, kind, name, ...)                                                              \
+  !::otlpkit::detail::metrics_on()                                                                         \
+      ? static_cast<void>(0)                                                                               \
+      : ::otlpkit::detail::use(                                                                            \
+            []() noexcept -> const ::otlpkit::detail::macro_instrument& {                                  \
+              static constinit ::otlpkit::detail::macro_instrument otlpkit_instrument{                     \
+                  ::otlpkit::instrument_kind::kind, name,                                                  \
+                  +[]() noexcept -> const ::otlpkit::instrumentation_scope& { return otlpkit_scope(0); }}; \
+              return otlpkit_instrument;                                                                   \
+            }(),                                                                                           \
             {__VA_ARGS__})
 
-/// Counts: OTLPKIT_COUNTER("product.views", {"source", "cache"}).add(); or .add(n). A statement of its own; labels and n may
-/// not contain co_await. The instrument is the same wherever in the scope the name is used, without unit and description
-/// (otlpkit::counter has those).
+/// Counts: OTLPKIT_COUNTER("product.views", {"source", "cache"}).add(); or .add(n). A statement of its own; labels and
+/// n may not contain co_await. The instrument is the same wherever in the scope the name is used, without unit and
+/// description (otlpkit::counter has those).
 #define OTLPKIT_COUNTER(name, ...) OTLPKIT_METRIC_(counter_use, counter, name __VA_OPT__(, ) __VA_ARGS__)
 
 /// Goes up and down: OTLPKIT_UP_DOWN_COUNTER("queue.items").add(-1).
-#define OTLPKIT_UP_DOWN_COUNTER(name, ...) OTLPKIT_METRIC_(up_down_counter_use, up_down_counter, name __VA_OPT__(, ) __VA_ARGS__)
+#define OTLPKIT_UP_DOWN_COUNTER(name, ...) \
+  OTLPKIT_METRIC_(up_down_counter_use, up_down_counter, name __VA_OPT__(, ) __VA_ARGS__)
 
 /// The last value: OTLPKIT_GAUGE("cart.size", {"user_id", id}).set(n).
 #define OTLPKIT_GAUGE(name, ...) OTLPKIT_METRIC_(gauge_use, gauge, name __VA_OPT__(, ) __VA_ARGS__)

@@ -18,19 +18,21 @@ struct metric_thread {
     std::uint64_t hash;
     cell* own;
   };
-  cell** direct;              ///< of series without labels, by the stream's number
+  cell** direct;  ///< of series without labels, by the stream's number
   std::uint32_t direct_size;
   std::uint32_t used;
-  entry* table;               ///< of series with labels: open addressing, at most half full
+  entry* table;  ///< of series with labels: open addressing, at most half full
   std::uint64_t mask;
-  cell* cells;                ///< all of them
+  cell* cells;  ///< all of them
 
   /// The cell among those with this hash for which `is(series)`, or nullptr.
   template <class Is>
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* find(std::uint64_t hash, Is is) const noexcept {
-    if (table == nullptr) [[unlikely]] return nullptr;
+    if (table == nullptr) [[unlikely]]
+      return nullptr;
     for (std::uint64_t i = hash & mask; table[i].own != nullptr; i = (i + 1) & mask) {
-      if (table[i].hash == hash && is(*table[i].own->owner)) [[likely]] return table[i].own;
+      if (table[i].hash == hash && is(*table[i].own->owner)) [[likely]]
+        return table[i].own;
     }
     return nullptr;
   }
@@ -80,13 +82,13 @@ class metric_registry {
  public:
   static constexpr std::uint32_t max_streams = 4096;
 
-  // Guards registration, new series, new cells and the folding of cells of threads that end; a collector holds it for one
-  // series at a time. Recording into a cell that exists never takes it.
+  // Guards registration, new series, new cells and the folding of cells of threads that end; a collector holds it for
+  // one series at a time. Recording into a cell that exists never takes it.
   platform::mutex guard;
-  platform::mutex collecting;                        ///< collectors take turns; taken before `guard`
-  platform::atomic<stream*> first{nullptr};          ///< in order of registration
-  platform::atomic<std::uint32_t> limit{2000};       ///< series of one instrument, the overflow series not counted
-  platform::atomic<std::uint32_t> generation{0};     ///< of the process: a fork's child begins anew
+  platform::mutex collecting;                     ///< collectors take turns; taken before `guard`
+  platform::atomic<stream*> first{nullptr};       ///< in order of registration
+  platform::atomic<std::uint32_t> limit{2000};    ///< series of one instrument, the overflow series not counted
+  platform::atomic<std::uint32_t> generation{0};  ///< of the process: a fork's child begins anew
 
   /// The stream of an instrument, which it shares with all that are identical; nullptr if it cannot have one, which a
   /// diagnostic has said then.
@@ -113,57 +115,53 @@ class metric_registry {
     }
     if (spilled && s.said_once(stream::said_overflow)) {
       short_message text;
-      report(diagnostic_level::warning, (text << "instrument \"" << s.name.view() << "\": too many or too large label sets, further ones are counted under otel.metric.overflow").view());
+      report(diagnostic_level::warning,
+             (text << "instrument \"" << s.name.view()
+                   << "\": too many or too large label sets, further ones are counted under otel.metric.overflow")
+                 .view());
     }
     return found;
   }
 
-  /// A cell of this thread for the series, entered in the thread's tables.
-  [[nodiscard]] cell* make_cell(series& s, bool direct) noexcept {
-    join_process(hooks());
-    global_runtime.thread_exit.arm(&global_runtime);
-    metric_thread& t = this_thread_metrics;
-    cell* c = t.find(s.hash, [&](const series& other) { return &other == &s; });
-    if (c == nullptr) {
-      void* const memory = std::malloc(s.owner->cell_size());
-      if (memory == nullptr) return nullptr;
-      c = s.owner->make_cell(memory, s);
-      if (!t.insert(c, s.hash)) {
-        std::free(memory);
-        return nullptr;
-      }
-      c->sibling = t.cells;
-      t.cells = c;
-      platform::lock_guard lock{guard};
-      s.attach(*c);
-    }
-    if (direct && !t.insert_direct(c, s.owner->number)) return nullptr;
-    return c;
-  }
+  /// A cell of this thread for the series, entered in the thread's tables; nullptr when memory is out.
+  [[nodiscard]] cell* make_cell(series& s, bool direct) noexcept;
 
- private:
-  static participant& hooks() noexcept;
+  // What metric_hooks calls.
   static void end_thread() noexcept;
   static void before_fork() noexcept;
   static void after_fork_in_parent() noexcept;
   static void after_fork_in_child() noexcept;
 
+ private:
   stream* last_ = nullptr;
   std::uint32_t count_ = 0;
 };
 
 OTLPKIT_VISIBLE inline constinit metric_registry global_metrics{};
-OTLPKIT_VISIBLE inline constinit participant metric_hooks{};
+OTLPKIT_VISIBLE inline constinit participant metric_hooks{&metric_registry::end_thread, &metric_registry::before_fork,
+                                                          &metric_registry::after_fork_in_parent,
+                                                          &metric_registry::after_fork_in_child};
 
-inline participant& metric_registry::hooks() noexcept {
-  if (!metric_hooks.joined.load(platform::acquire)) {
-    platform::lock_guard lock{global_metrics.guard};
-    metric_hooks.thread_exit = &end_thread;
-    metric_hooks.before_fork = &before_fork;
-    metric_hooks.after_fork_in_parent = &after_fork_in_parent;
-    metric_hooks.after_fork_in_child = &after_fork_in_child;
+inline cell* metric_registry::make_cell(series& s, bool direct) noexcept {
+  join_process(metric_hooks);
+  global_runtime.thread_exit.arm(&global_runtime);
+  metric_thread& t = this_thread_metrics;
+  cell* c = t.find(s.hash, [&](const series& other) { return &other == &s; });
+  if (c == nullptr) {
+    void* const memory = std::malloc(s.owner->cell_size());
+    if (memory == nullptr) return nullptr;
+    c = s.owner->make_cell(memory, s);
+    if (!t.insert(c, s.hash)) {
+      std::free(memory);
+      return nullptr;
+    }
+    c->sibling = t.cells;
+    t.cells = c;
+    platform::lock_guard lock{guard};
+    s.attach(*c);
   }
-  return metric_hooks;
+  if (direct && !t.insert_direct(c, s.owner->number)) return nullptr;
+  return c;
 }
 
 /// What the thread measured stays with the series.
@@ -212,7 +210,11 @@ inline void metric_registry::after_fork_in_child() noexcept {
 inline stream* metric_registry::enlist(const instrument_info& info) noexcept {
   short_message text;
   if (!is_instrument_name(info.name)) {
-    report(diagnostic_level::error, (text << "instrument name \"" << info.name << "\": expected an ASCII letter and up to 254 letters, digits, '_', '.', '-' or '/'; it records nothing").view());
+    report(
+        diagnostic_level::error,
+        (text << "instrument name \"" << info.name
+              << "\": expected an ASCII letter and up to 254 letters, digits, '_', '.', '-' or '/'; it records nothing")
+            .view());
     return nullptr;
   }
   text << "instrument \"" << info.name << "\" ";
@@ -220,7 +222,8 @@ inline stream* metric_registry::enlist(const instrument_info& info) noexcept {
   stream* found = nullptr;
   {
     platform::lock_guard lock{guard};
-    for (stream* s = first.load(platform::relaxed); s != nullptr && found == nullptr; s = s->next.load(platform::relaxed)) {
+    for (stream* s = first.load(platform::relaxed); s != nullptr && found == nullptr;
+         s = s->next.load(platform::relaxed)) {
       if (s->scope != info.scope || !same_instrument_name(s->name.view(), info.name)) continue;
       if (s->kind == info.kind && s->floating == info.floating && s->unit.view() == info.unit) {
         found = s;
@@ -231,7 +234,8 @@ inline stream* metric_registry::enlist(const instrument_info& info) noexcept {
     if (found != nullptr) {
       conflict = false;
       if (info.description.size() > found->description.view().size()) found->description.assign(info.description);
-      advice = info.bounds != nullptr && info.bounds->given() && info.bounds->valid() && !(*info.bounds == found->bounds);
+      advice =
+          info.bounds != nullptr && info.bounds->given() && info.bounds->valid() && !(*info.bounds == found->bounds);
     } else if (count_ < max_streams && (found = stream::make(info, ++count_)) != nullptr) {
       bad_bounds = info.bounds != nullptr && !info.bounds->valid();
       (last_ == nullptr ? first : last_->next).store(found, platform::release);
@@ -241,7 +245,8 @@ inline stream* metric_registry::enlist(const instrument_info& info) noexcept {
     }
   }
   if (full) text << "is one of more than 4096, or memory is out: it records nothing";
-  if (bad_bounds) text << "has bucket bounds that are not at most 63 ascending finite numbers: it uses the default ones";
+  if (bad_bounds)
+    text << "has bucket bounds that are not at most 63 ascending finite numbers: it uses the default ones";
   if (advice) text << "was registered with other bucket bounds before: those stay";
   if (conflict) text << "is registered with another kind, unit or number type: both are exported";
   if (full || bad_bounds || advice || conflict) report(diagnostic_level::warning, text.view());

@@ -32,21 +32,22 @@ struct instrument_info {
   std::uint16_t scope;
 };
 
-/// A copy of a string, for ever: one that replaces it leaves it where it is, as a reader may still look at it.
-class lasting_text {
+/// A copy of a string. Replaced and read under the registry's guard, unless it never changes.
+class text_copy {
  public:
   void assign(std::string_view text) noexcept {
     if (text.empty()) return;
     auto* const copy = static_cast<char*>(std::malloc(text.size()));
     if (copy == nullptr) return;
     std::memcpy(copy, text.data(), text.size());
+    std::free(data_);
     data_ = copy;
     size_ = text.size();
   }
   [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
 
  private:
-  const char* data_ = nullptr;
+  char* data_ = nullptr;
   std::size_t size_ = 0;
 };
 
@@ -58,10 +59,10 @@ struct series {
   std::uint32_t label_count;
   unix_ns created;
   const label* labels;
-  std::string_view encoded;                 ///< the data point's attributes
+  std::string_view encoded;  ///< the data point's attributes
   platform::atomic<series*> next{nullptr};
-  cell* cells = nullptr;                    ///< of living threads; under the registry's guard, as is the next
-  cell* ended = nullptr;                    ///< what ended threads left
+  cell* cells = nullptr;  ///< of living threads; under the registry's guard, as is the next
+  cell* ended = nullptr;  ///< what ended threads left
 
   void attach(cell& c) noexcept {
     c.next = cells;
@@ -78,11 +79,12 @@ struct series {
 struct series_table {
   std::uint64_t mask;
   platform::atomic<series*>* slots;
+  series_table* before;
 
-  [[nodiscard]] static series_table* make(std::uint64_t size) noexcept {
+  [[nodiscard]] static series_table* make(std::uint64_t size, series_table* before) noexcept {
     void* const memory = std::calloc(1, sizeof(series_table) + size * sizeof(platform::atomic<series*>));
     if (memory == nullptr) return nullptr;
-    auto* const table = ::new (memory) series_table{size - 1, nullptr};
+    auto* const table = ::new (memory) series_table{size - 1, nullptr, before};
     table->slots = reinterpret_cast<platform::atomic<series*>*>(table + 1);
     return table;
   }
@@ -97,11 +99,11 @@ struct series_table {
 struct stream {
   enum once : std::uint32_t { said_overflow = 1, said_negative = 2, said_not_finite = 4 };
 
-  lasting_text name, unit, description;     ///< the description under the registry's guard
+  text_copy name, unit, description;  ///< the description under the registry's guard
   instrument_kind kind;
-  bool floating;                            ///< doubles, not integers
+  bool floating;  ///< doubles, not integers
   std::uint16_t scope;
-  std::uint32_t number;                     ///< from 1
+  std::uint32_t number;  ///< from 1
   std::uint64_t seed;
   bucket_bounds bounds;
   bucket_search bucket;
@@ -109,7 +111,7 @@ struct stream {
   platform::atomic<series_table*> table{nullptr};
   platform::atomic<series*> first{nullptr};
   series* last = nullptr;
-  platform::atomic<std::uint32_t> count{0};        ///< series but the overflow one
+  platform::atomic<std::uint32_t> count{0};  ///< series but the overflow one
   platform::atomic<series*> overflow{nullptr};
   platform::atomic<std::uint32_t> said{0};
   std::uint32_t ordinals = 0;
@@ -136,7 +138,9 @@ struct stream {
     return true;
   }
 
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash(std::uint64_t labels) const noexcept { return stir(seed + labels); }
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash(std::uint64_t labels) const noexcept {
+    return stir(seed + labels);
+  }
 
   [[nodiscard]] series* lookup(std::uint64_t hash, const label_set& labels) const noexcept {
     const series_table* const t = table.load(platform::acquire);
@@ -144,7 +148,8 @@ struct stream {
     for (std::uint64_t i = hash & t->mask;; i = (i + 1) & t->mask) {
       series* const s = t->slots[i].load(platform::acquire);
       if (s == nullptr) return nullptr;
-      if (s->hash == hash && s->label_count == labels.size() && same_set(s->labels, labels.size(), labels.begin())) return s;
+      if (s->hash == hash && s->label_count == labels.size() && same_set(s->labels, labels.size(), labels.begin()))
+        return s;
     }
   }
 
@@ -170,7 +175,8 @@ struct stream {
   [[nodiscard]] std::size_t cell_size() const noexcept {
     switch (kind) {
       case instrument_kind::gauge: return sizeof(gauge_cell);
-      case instrument_kind::histogram: return sizeof(histogram_cell) + buckets() * sizeof(platform::atomic<std::uint64_t>);
+      case instrument_kind::histogram:
+        return sizeof(histogram_cell) + buckets() * sizeof(platform::atomic<std::uint64_t>);
       default: return sizeof(sum_cell);
     }
   }
@@ -179,7 +185,8 @@ struct stream {
     cell* c = nullptr;
     if (kind == instrument_kind::histogram) {
       auto* const h = ::new (memory) histogram_cell;
-      for (std::size_t i = 0; i < buckets(); ++i) ::new (static_cast<void*>(h->counts() + i)) platform::atomic<std::uint64_t>{0};
+      for (std::size_t i = 0; i < buckets(); ++i)
+        ::new (static_cast<void*>(h->counts() + i)) platform::atomic<std::uint64_t>{0};
       c = h;
     } else if (kind == instrument_kind::gauge) {
       c = ::new (memory) gauge_cell;
@@ -194,7 +201,7 @@ struct stream {
   [[nodiscard]] bool grow() noexcept {
     series_table* const old = table.load(platform::relaxed);
     if (old != nullptr && (count.load(platform::relaxed) + std::uint64_t{1}) * 2 <= old->mask) return true;
-    series_table* const larger = series_table::make(old == nullptr ? 16 : (old->mask + 1) * 2);
+    series_table* const larger = series_table::make(old == nullptr ? 16 : (old->mask + 1) * 2, old);
     if (larger == nullptr) return false;
     for (std::uint64_t i = 0; old != nullptr && i <= old->mask; ++i) {
       if (series* const s = old->slots[i].load(platform::relaxed)) larger->insert(s);
@@ -203,7 +210,8 @@ struct stream {
     return true;
   }
 
-  /// A series with a copy of its labels, in one piece of memory: series, cell of ended threads, labels, encoding, texts.
+  /// A series with a copy of its labels, in one piece of memory: series, cell of ended threads, labels, encoding,
+  /// texts.
   [[nodiscard]] series* build(const label* labels, std::size_t n, std::uint64_t hash) noexcept {
     record_buffer encoding;
     bool ok = true;
@@ -213,7 +221,8 @@ struct stream {
     std::size_t texts = 0;
     for (std::size_t i = 0; i < n; ++i) texts += labels[i].key_size + labels[i].size;
     static_assert(sizeof(series) % alignof(std::uint64_t) == 0);
-    auto* const memory = static_cast<char*>(std::malloc(sizeof(series) + cell_size() + n * sizeof(label) + encoded.size() + texts));
+    auto* const memory =
+        static_cast<char*>(std::malloc(sizeof(series) + cell_size() + n * sizeof(label) + encoded.size() + texts));
     if (memory == nullptr) return nullptr;
     auto* const own = reinterpret_cast<label*>(memory + sizeof(series) + cell_size());
     char* at = reinterpret_cast<char*>(own + n);
@@ -247,7 +256,8 @@ inline void series::fold(cell& c) noexcept {
     auto& to = static_cast<histogram_cell&>(*ended);
     histogram_reading reading;
     reading.take(from, owner->buckets());
-    if (to.asked.load(platform::relaxed) != to.turned.load(platform::relaxed)) to.turn(to.asked.load(platform::relaxed), to.writes.load(platform::relaxed));
+    if (to.asked.load(platform::relaxed) != to.turned.load(platform::relaxed))
+      to.turn(to.asked.load(platform::relaxed), to.writes.load(platform::relaxed));
     extremes rest{to.min.load(platform::relaxed), to.max.load(platform::relaxed)};
     rest.merge(reading.fresh.min, reading.fresh.max);
     to.min.store(rest.min, platform::relaxed);
@@ -262,7 +272,8 @@ inline void series::fold(cell& c) noexcept {
     auto& from = static_cast<gauge_cell&>(c);
     auto& to = static_cast<gauge_cell&>(*ended);
     if (from.writes.load(platform::relaxed) == 0) return;
-    if (to.writes.load(platform::relaxed) == 0 || from.tick.load(platform::relaxed) >= to.tick.load(platform::relaxed)) {
+    if (to.writes.load(platform::relaxed) == 0 ||
+        from.tick.load(platform::relaxed) >= to.tick.load(platform::relaxed)) {
       to.value.store(from.value.load(platform::relaxed), platform::relaxed);
       to.tick.store(from.tick.load(platform::relaxed), platform::relaxed);
     }

@@ -17,8 +17,8 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk {
 /// What a series has measured in all, over threads that live and that ended.
 struct series_total {
   std::uint64_t writes = 0;
-  std::uint64_t value = 0;             ///< of sums and gauges: an integer, or a double's bits
-  double sum = 0;                      ///< of histograms, as are the next
+  std::uint64_t value = 0;  ///< of sums and gauges: an integer, or a double's bits
+  double sum = 0;           ///< of histograms, as are the next
   std::vector<std::uint64_t> counts{};
 
   /// What came after `before`.
@@ -26,7 +26,9 @@ struct series_total {
     series_total d = *this;
     if (before.writes == 0) return d;
     d.writes -= before.writes;
-    d.value = floating ? std::bit_cast<std::uint64_t>(std::bit_cast<double>(value) - std::bit_cast<double>(before.value)) : value - before.value;
+    d.value = floating
+                  ? std::bit_cast<std::uint64_t>(std::bit_cast<double>(value) - std::bit_cast<double>(before.value))
+                  : value - before.value;
     d.sum -= before.sum;
     for (std::size_t i = 0; i < before.counts.size(); ++i) d.counts[i] -= before.counts[i];
     return d;
@@ -66,7 +68,9 @@ struct series_total {
       const auto& sum = static_cast<const otlpkit::detail::sum_cell&>(c);
       total.writes += sum.writes.load(platform::relaxed);
       const std::uint64_t value = sum.value.load(platform::relaxed);
-      total.value = s.floating ? std::bit_cast<std::uint64_t>(std::bit_cast<double>(total.value) + std::bit_cast<double>(value)) : total.value + value;
+      total.value =
+          s.floating ? std::bit_cast<std::uint64_t>(std::bit_cast<double>(total.value) + std::bit_cast<double>(value))
+                     : total.value + value;
     }
   };
   platform::lock_guard lock{otlpkit::detail::global_metrics.guard};
@@ -86,7 +90,8 @@ class metric_message {
   }
 
   /// Adds a data point with the values of `t`.
-  void add(const otlpkit::detail::series& x, const series_total& t, const otlpkit::detail::extremes& e, unix_ns start, unix_ns now) {
+  void add(const otlpkit::detail::series& x, const series_total& t, const otlpkit::detail::extremes& e, unix_ns start,
+           unix_ns now) {
     point_.clear();
     if (stream_->kind != instrument_kind::gauge) fixed(0x11, start);
     fixed(0x19, now);

@@ -41,8 +41,8 @@ class metric_reader {
     agree_on_limit();
   }
 
-  /// Everything to report as of `now`: per scope the Metric messages, framed for ScopeMetrics.metrics. Instruments without
-  /// data points are left out, as are scopes without instruments.
+  /// Everything to report as of `now`: per scope the Metric messages, framed for ScopeMetrics.metrics. Instruments
+  /// without data points are left out, as are scopes without instruments.
   [[nodiscard]] std::vector<scope_items> collect(unix_ns now) {
     platform::lock_guard turn{otlpkit::detail::global_metrics.collecting};
     if (generation_ != otlpkit::detail::global_metrics.generation.load(platform::relaxed)) {
@@ -55,15 +55,21 @@ class metric_reader {
     std::vector<scope_items> out;
     std::vector<std::uint16_t> scopes;
     metric_message message;
-    for (otlpkit::detail::stream* s = otlpkit::detail::global_metrics.first.load(platform::acquire); s != nullptr; s = s->next.load(platform::acquire)) {
+    for (otlpkit::detail::stream* s = otlpkit::detail::global_metrics.first.load(platform::acquire); s != nullptr;
+         s = s->next.load(platform::acquire)) {
       const bool delta = is_delta(s->kind);
       message.begin(*s, delta);
-      for (otlpkit::detail::series* x = s->first.load(platform::acquire); x != nullptr; x = x->next.load(platform::acquire)) {
+      for (otlpkit::detail::series* x = s->first.load(platform::acquire); x != nullptr;
+           x = x->next.load(platform::acquire)) {
         const series_total total = read(*x);
         series_state& state = state_of(*x);
         if (total.writes == state.reference.writes) continue;
         const bool known = x->created >= start_ && x->created <= now;
-        message.add(*x, total.since(state.reference, s->floating), state.extremes, delta ? previous_ : known ? x->created : start_, now);
+        message.add(*x, total.since(state.reference, s->floating), state.extremes,
+                    delta   ? previous_
+                    : known ? x->created
+                            : start_,
+                    now);
         if (!delta) continue;
         state.reference = total;
         state.extremes = {};
@@ -91,7 +97,7 @@ class metric_reader {
 
  private:
   struct series_state {
-    series_total reference{};     ///< what was measured before this reader, or before the interval
+    series_total reference{};              ///< what was measured before this reader, or before the interval
     otlpkit::detail::extremes extremes{};  ///< since then
   };
 
@@ -115,8 +121,10 @@ class metric_reader {
 
   void begin() {
     generation_ = otlpkit::detail::global_metrics.generation.load(platform::relaxed);
-    for (otlpkit::detail::stream* s = otlpkit::detail::global_metrics.first.load(platform::acquire); s != nullptr; s = s->next.load(platform::acquire)) {
-      for (otlpkit::detail::series* x = s->first.load(platform::acquire); x != nullptr; x = x->next.load(platform::acquire)) {
+    for (otlpkit::detail::stream* s = otlpkit::detail::global_metrics.first.load(platform::acquire); s != nullptr;
+         s = s->next.load(platform::acquire)) {
+      for (otlpkit::detail::series* x = s->first.load(platform::acquire); x != nullptr;
+           x = x->next.load(platform::acquire)) {
         state_of(*x).reference = read(*x);
       }
     }
