@@ -46,7 +46,8 @@ money calculate_total(const std::vector<cart_item>& items, shop::store& db) {
 
   money total;
   for (const cart_item& item : items) {
-    const auto found = std::find_if(prices.begin(), prices.end(), [&](const product_price& p) { return p.id == item.product_id; });
+    const auto found =
+        std::find_if(prices.begin(), prices.end(), [&](const product_price& p) { return p.id == item.product_id; });
     if (found == prices.end()) shop::refuse("unknown_product", item.product_id + " is no longer sold");
     total = plus(total, times(found->price, item.quantity));
   }
@@ -64,12 +65,14 @@ cart add_item(std::string_view user_id, const cart_item& item, shop::store& db, 
   const auto stock = db.query_optional<std::int64_t>("SELECT stock FROM products WHERE id = $1", item.product_id);
   if (!stock) shop::refuse("unknown_product", "nobody sells " + item.product_id);
   const auto check_stock = [&](std::int64_t wanted) {
-    if (wanted > *stock) shop::refuse("out_of_stock", std::to_string(wanted) + " wanted, " + std::to_string(*stock) + " there");
+    if (wanted > *stock)
+      shop::refuse("out_of_stock", std::to_string(wanted) + " wanted, " + std::to_string(*stock) + " there");
   };
   check_stock(item.quantity);
 
   cart mine = carts.get(user_id).value_or(cart{.user_id = std::string{user_id}, .items = {}, .total = {}});
-  const auto same = std::find_if(mine.items.begin(), mine.items.end(), [&](const cart_item& i) { return i.product_id == item.product_id; });
+  const auto same = std::find_if(mine.items.begin(), mine.items.end(),
+                                 [&](const cart_item& i) { return i.product_id == item.product_id; });
   if (same == mine.items.end()) {
     mine.items.push_back(item);
   } else {
@@ -106,19 +109,19 @@ int main(int argc, char** argv) {
 
   const auto add = [&](std::string_view user, std::string product, std::int64_t quantity) {
     const cart c = add_item(user, {std::move(product), quantity}, db, carts);
-    scenario.say(std::string{user} + " has " + std::to_string(c.items.size()) + " kinds of things for " + to_string(c.total));
+    scenario.say(std::string{user} + " has " + std::to_string(c.items.size()) + " line(s) in the cart for " +
+                 to_string(c.total));
     return c;
   };
 
-  scenario.act("The first thing makes a cart", [&] {
-    scenario.expect(add("u-1", "p-1001", 2).total.minor == 2 * 1290, "two cups' price");
-  });
+  scenario.act("The first thing makes a cart",
+               [&] { scenario.expect(add("u-1", "p-1001", 2).total.minor == 2 * 1290, "two cups' price"); });
   scenario.act("More of the same is merged, something else comes beside it", [&] {
-    scenario.expect(add("u-1", "p-1001", 1).items.size() == 1, "one kind of thing");
+    scenario.expect(add("u-1", "p-1001", 1).items.size() == 1, "one line");
     scenario.expect(add("u-1", "p-1002", 1).total.minor == 3 * 1290 + 3450, "the price of three cups and a pot");
   });
   scenario.act("Looking at the cart, then clearing it", [&] {
-    scenario.expect(get_cart("u-1", carts).items.size() == 2, "two kinds of things");
+    scenario.expect(get_cart("u-1", carts).items.size() == 2, "two lines");
     clear_cart("u-1", carts);
     scenario.expect(get_cart("u-1", carts).items.empty(), "an empty cart");
   });
@@ -127,12 +130,10 @@ int main(int argc, char** argv) {
     add("u-2", "p-1003", 2);
     scenario.expect_refused("out_of_stock", [&] { add("u-2", "p-1003", 2); });
   });
-  scenario.fault("unknown_product", "A product nobody sells", [&] {
-    scenario.expect_refused("unknown_product", [&] { add("u-3", "p-9999", 1); });
-  });
-  scenario.fault("invalid_quantity", "A negative quantity", [&] {
-    scenario.expect_refused("invalid_quantity", [&] { add("u-3", "p-1001", -1); });
-  });
+  scenario.fault("unknown_product", "A product nobody sells",
+                 [&] { scenario.expect_refused("unknown_product", [&] { add("u-3", "p-9999", 1); }); });
+  scenario.fault("invalid_quantity", "A negative quantity",
+                 [&] { scenario.expect_refused("invalid_quantity", [&] { add("u-3", "p-1001", -1); }); });
   scenario.fault("cache_down", "The cache is down: a cart cannot do without, and says so", [&] {
     shared.take_down(true);
     try {
@@ -143,8 +144,10 @@ int main(int argc, char** argv) {
     }
     shared.take_down(false);
   });
-  scenario.act("5,000 more users: a metric labelled by user would grow without end, so the series over the limit share one", [&] {
-    for (int i = 0; i < 5'000; ++i) OTLPKIT_GAUGE("cart.size", {"user_id", "flood-" + std::to_string(i)}).set(1);
-  });
+  scenario.act(
+      "5,000 more users: a metric labelled by user would grow without end, so the series over the limit share one",
+      [&] {
+        for (int i = 0; i < 5'000; ++i) OTLPKIT_GAUGE("cart.size", {"user_id", "flood-" + std::to_string(i)}).set(1);
+      });
   return scenario.finish();
 }

@@ -35,7 +35,8 @@ product view_product(std::string_view id, shop::store& db, product_cache& cache,
   OTLPKIT_RECORD("cache_hit", false);
 
   const auto start = std::chrono::steady_clock::now();
-  const auto found = db.query_optional<product>("SELECT id, name, price, currency, stock FROM products WHERE id = $1", id);
+  const auto found =
+      db.query_optional<product>("SELECT id, name, price, currency, stock FROM products WHERE id = $1", id);
   OTLPKIT_RECORD("db_query_time_ms", milliseconds_since(start));
   if (!found) shop::refuse("unknown_product", "nobody sells " + std::string{id});
 
@@ -62,20 +63,18 @@ int main(int argc, char** argv) {
     return p;
   };
 
-  scenario.act("The first view finds nothing in the cache: it reads the database and fills the cache", [&] {
-    scenario.expect(view("p-1001").price.minor == 1290, "the price of the cup");
-  });
+  scenario.act("The first view finds nothing in the cache: it reads the database and fills the cache",
+               [&] { scenario.expect(view("p-1001").price.minor == 1290, "the price of the cup"); });
   scenario.act("The second view is a hit", [&] { scenario.expect(view("p-1001").id == "p-1001", "the cup"); });
-  scenario.fault("unknown_product", "A product nobody sells", [&] {
-    scenario.expect_refused("unknown_product", [&] { view("p-9999"); });
-  });
-  scenario.fault("invalid_id", "An id that cannot be one never reaches cache or database", [&] {
-    scenario.expect_refused("invalid_id", [&] { view("p-1001' OR 1=1 --"); });
-  });
-  scenario.fault("cache_down", "The cache is down: its errors are on its own spans, and the page comes from the database", [&] {
-    shared.take_down(true);
-    scenario.expect(view("p-1002").name == "Moka pot", "the pot, cache or not");
-    shared.take_down(false);
-  });
+  scenario.fault("unknown_product", "A product nobody sells",
+                 [&] { scenario.expect_refused("unknown_product", [&] { view("p-9999"); }); });
+  scenario.fault("invalid_id", "An id that cannot be one never reaches cache or database",
+                 [&] { scenario.expect_refused("invalid_id", [&] { view("p-1001' OR 1=1 --"); }); });
+  scenario.fault("cache_down",
+                 "The cache is down: its errors are on its own spans, and the page comes from the database", [&] {
+                   shared.take_down(true);
+                   scenario.expect(view("p-1002").name == "Moka pot", "the pot, cache or not");
+                   shared.take_down(false);
+                 });
   return scenario.finish();
 }

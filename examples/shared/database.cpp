@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "shared/database.hpp"
 
+#include <unistd.h>
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
-#include <unistd.h>
 
 namespace shop {
 namespace {
@@ -51,7 +51,8 @@ void migrate(otlpkit::sqlite::connection& connection) {
   for (const migration& m : migrations) {
     const otlpkit::db::parameter number[] = {m.number};
     if (!connection.query("SELECT 1 FROM schema_migrations WHERE number = $1", number).empty()) continue;
-    connection.run_script(std::string{"BEGIN;"} + m.sql + "INSERT INTO schema_migrations VALUES (" + std::to_string(m.number) + "); COMMIT");
+    connection.run_script(std::string{"BEGIN;"} + m.sql + "INSERT INTO schema_migrations VALUES (" +
+                          std::to_string(m.number) + "); COMMIT");
   }
 }
 

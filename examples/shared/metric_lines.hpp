@@ -20,7 +20,9 @@ namespace shop {
 class metric_lines final : public otlpkit::sdk::exporter {
  public:
   [[nodiscard]] std::string_view name() const noexcept override { return "metric_lines"; }
-  [[nodiscard]] bool accepts(otlpkit::sdk::signal s) const noexcept override { return s == otlpkit::sdk::signal::metrics; }
+  [[nodiscard]] bool accepts(otlpkit::sdk::signal s) const noexcept override {
+    return s == otlpkit::sdk::signal::metrics;
+  }
 
   void send(std::shared_ptr<const otlpkit::sdk::batch> b, completion done) override {
     {

@@ -35,9 +35,10 @@ struct scenario::state {
 
 namespace {
 
-[[noreturn]] void usage_error(const std::string& message, std::string_view name, const std::vector<std::string>& faults) {
-  std::fprintf(stderr, "%s\nusage: %.*s [--seed N] [--fault NAME] [--shape]\nfaults:", message.c_str(), static_cast<int>(name.size()),
-               name.data());
+[[noreturn]] void usage_error(const std::string& message, std::string_view name,
+                              const std::vector<std::string>& faults) {
+  std::fprintf(stderr, "%s\nusage: %.*s [--seed N] [--fault NAME] [--shape]\nfaults:", message.c_str(),
+               static_cast<int>(name.size()), name.data());
   for (const std::string& fault : faults) std::fprintf(stderr, " %s", fault.c_str());
   std::fputs("\n", stderr);
   std::exit(2);
@@ -78,7 +79,8 @@ scenario::scenario(int argc, char** argv, std::string_view name, std::initialize
       const std::string_view text = value();
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), s.seed);
       if (error != std::errc{} || end != text.data() + text.size()) {
-        usage_error("--seed \"" + std::string{text} + "\": expected a number from 0 to 18446744073709551615", name, s.faults);
+        usage_error("--seed \"" + std::string{text} + "\": expected a number from 0 to 18446744073709551615", name,
+                    s.faults);
       }
     } else if (argument == "--fault") {
       s.fault = value();
@@ -103,7 +105,8 @@ void scenario::act(std::string_view title, const std::function<void()>& act) {
 }
 
 void scenario::fault(std::string_view name, std::string_view title, const std::function<void()>& act) {
-  if (state_->fault.empty() || state_->fault == name) play(std::string{title} + " (--fault " + std::string{name} + ")", act);
+  if (state_->fault.empty() || state_->fault == name)
+    play(std::string{title} + " (--fault " + std::string{name} + ")", act);
 }
 
 void scenario::play(std::string_view title, const std::function<void()>& act) {
@@ -140,10 +143,13 @@ int scenario::finish() {
   state& s = *state_;
   s.telemetry->shutdown();
   if (const std::string metrics = s.metrics->text(); !metrics.empty()) std::printf("\nmetrics\n%s", metrics.c_str());
-  std::printf("\n%s: %d acts, %s\n", s.name.c_str(), s.acts, s.failed ? "NOT as they should be" : "all as they should be");
+  std::printf("\n%s: %d acts, %s\n", s.name.c_str(), s.acts,
+              s.failed ? "NOT as they should be" : "all as they should be");
   if (std::getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == nullptr) {
-    std::printf("see more: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 examples/run %s sends the same to a Collector, Jaeger or Tempo\n",
-                s.name.c_str());
+    std::printf(
+        "see more: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 examples/run %s sends the same to a Collector, "
+        "Jaeger or Tempo\n",
+        s.name.c_str());
   }
   std::fflush(stdout);
   return s.failed ? 1 : 0;

@@ -10,9 +10,9 @@
 
 namespace shop {
 
-/// What a scenario's main() is made of: its arguments, telemetry for as long as it lives, and acts that say in plain words
-/// what they show, each with its trace as a tree. `--seed N`, `--fault NAME` (only that act), `--shape` (trees without
-/// times).
+/// What a scenario's main() is made of: its arguments, telemetry for as long as it lives, and acts that say in plain
+/// words what they show, each with its trace as a tree. `--seed N`, `--fault NAME` (only that act), `--shape` (trees
+/// without times).
 ///
 /// Telemetry is set up in scenario.cpp: with no OTEL_* endpoint the terminal only, with one both.
 class scenario {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What main() includes: the telemetry object, its settings and the exporters. It brings Boost.Asio and Beast; instrumented
-// code includes otlpkit/otlpkit.hpp instead.
+// What main() includes: the telemetry object, its settings and the exporters. It brings Boost.Asio and Beast;
+// instrumented code includes otlpkit/otlpkit.hpp instead.
 
 #include <otlpkit/otlpkit.hpp>
 
@@ -30,13 +30,14 @@ namespace otlpkit::inline OTLPKIT_ABI {
 ///     int main() {
 ///       otlpkit::telemetry telemetry{{.service = "checkout"}};
 ///
-/// Settings not given follow OTEL_* and then the defaults: OTLP over HTTP to localhost:4318. The destructor exports what is
-/// left, for at most settings::shutdown_timeout; a program that ends by exit() gets the same. There may be one at a time: a
-/// second one says so and does nothing. It can be shut down and made again. In a forked child telemetry goes on with a
-/// thread and a service.instance.id of its own.
+/// Settings not given follow OTEL_* and then the defaults: OTLP over HTTP to localhost:4318. The destructor exports
+/// what is left, for at most settings::shutdown_timeout; a program that ends by exit() gets the same. There may be one
+/// at a time: a second one says so and does nothing. It can be shut down and made again. In a forked child telemetry
+/// goes on with a thread and a service.instance.id of its own.
 class telemetry {
  public:
-  /// \throws config_error for a setting given in code that cannot be used. What is wrong in the environment is reported and
+  /// \throws config_error for a setting given in code that cannot be used. What is wrong in the environment is reported
+  /// and
   ///   passed over.
   explicit telemetry(const settings& s = {}) : telemetry{s, otlpkit::environment{}} {}
 
@@ -55,7 +56,9 @@ class telemetry {
 
   /// As the destructor. False when something was lost to the deadline. Later calls do nothing.
   bool shutdown() noexcept { return shutdown(config_.shutdown_timeout); }
-  bool shutdown(std::chrono::milliseconds timeout) noexcept { return generation_ == 0 || sdk::active_pipeline::end(generation_, timeout); }
+  bool shutdown(std::chrono::milliseconds timeout) noexcept {
+    return generation_ == 0 || sdk::active_pipeline::end(generation_, timeout);
+  }
 
   /// What became of spans, metric points and log records so far; final after shutdown().
   [[nodiscard]] sdk::books books() const { return sdk::active_pipeline::read_books(generation_); }
@@ -84,9 +87,10 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
   return o;
 }
 
-/// The exporters the configuration asks for. One that cannot be made for a reason in the environment is reported and left
-/// out; a reason in code is thrown.
-[[nodiscard]] inline std::vector<std::shared_ptr<exporter>> make_exporters(const configuration& c, boost::asio::io_context& io) {
+/// The exporters the configuration asks for. One that cannot be made for a reason in the environment is reported and
+/// left out; a reason in code is thrown.
+[[nodiscard]] inline std::vector<std::shared_ptr<exporter>> make_exporters(const configuration& c,
+                                                                           boost::asio::io_context& io) {
   std::vector<std::shared_ptr<exporter>> made;
   for (std::size_t i = 0; i < signal_count; ++i) {
     const auto s = static_cast<signal>(i);
@@ -101,7 +105,8 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
       report(diagnostic_level::error, prefix + " are not exported: " + e.what());
     }
   }
-  if (c.of(signal::traces).exports_to(exporter_kind::console)) made.push_back(std::make_shared<exporters::console_tree>());
+  if (c.of(signal::traces).exports_to(exporter_kind::console))
+    made.push_back(std::make_shared<exporters::console_tree>());
   made.insert(made.end(), c.exporters.begin(), c.exporters.end());
   return made;
 }
@@ -118,7 +123,8 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
                     .max_batch = metrics ? std::size_t{1} << 20 : from.max_export_batch_size};
   }
   const resource& described = c.resource;
-  o.resource = std::make_shared<const std::string>(encode(in_forked_child ? after_fork(described, c.generated_instance_id) : described));
+  o.resource = std::make_shared<const std::string>(
+      encode(in_forked_child ? after_fork(described, c.generated_instance_id) : described));
   if (!c.of(signal::metrics).exporters.empty() || !c.exporters.empty()) {
     const auto reader = std::make_shared<metric_reader>(metric_reader_options{.temporality = c.temporality});
     o.collect_metrics = [reader](unix_ns now) { return reader->collect(now); };
@@ -130,8 +136,8 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
   return std::make_shared<pipeline>(std::move(o));
 }
 
-/// The sampler to ask; nullptr stands for always_on. A sampler is kept for ever: a thread may be asking it when telemetry
-/// ends.
+/// The sampler to ask; nullptr stands for always_on. A sampler is kept for ever: a thread may be asking it when
+/// telemetry ends.
 [[nodiscard]] inline otlpkit::sampler* lasting_sampler(const configuration& c) {
   switch (c.sampler) {
     case sampler_kind::always_on:
@@ -165,7 +171,8 @@ inline void prepare_runtime(const configuration& c) {
   r.spans.max_bytes.store(c.max_queue_bytes, platform::relaxed);
   r.logs.max_bytes.store(c.max_queue_bytes, platform::relaxed);
   r.sampler.store(lasting_sampler(c), platform::release);
-  r.ids.store(c.id_generator == nullptr ? nullptr : (new std::shared_ptr<otlpkit::id_generator>(c.id_generator))->get(), platform::release);
+  r.ids.store(c.id_generator == nullptr ? nullptr : (new std::shared_ptr<otlpkit::id_generator>(c.id_generator))->get(),
+              platform::release);
   r.clock.calibrate();
 }
 
@@ -183,8 +190,9 @@ inline telemetry::telemetry(const settings& s, const otlpkit::environment& env) 
   if (sdk::detail::follows_parent(config_.sampler)) mode |= detail::mode_parent_based;
   if (config_.id_generator != nullptr) mode |= detail::mode_custom_ids;
   const auto kept = std::make_shared<const sdk::configuration>(config_);
-  generation_ = sdk::active_pipeline::begin([kept](bool forked) { return sdk::detail::make_pipeline(*kept, forked); }, mode, config_.books,
-                                            config_.shutdown_timeout, [&] { sdk::detail::prepare_runtime(config_); });
+  generation_ = sdk::active_pipeline::begin([kept](bool forked) { return sdk::detail::make_pipeline(*kept, forked); },
+                                            mode, config_.books, config_.shutdown_timeout,
+                                            [&] { sdk::detail::prepare_runtime(config_); });
 }
 
 }  // namespace otlpkit::inline OTLPKIT_ABI

@@ -26,7 +26,8 @@ TEST_CASE("a trace state keeps its text for every copy") {
   b = trace_state{"x=1"};
   CHECK(b.header() == "x=1");
   CHECK(c.header() == "vendor=1,other=2");
-  b = b;  // NOLINT(clang-diagnostic-self-assign-overloaded): as is this
+  const trace_state& itself = b;
+  b = itself;
   CHECK(b.header() == "x=1");
   CHECK(trace_state{}.empty());
   CHECK(trace_state{""}.empty());
@@ -106,7 +107,8 @@ TEST_CASE("whatever the order of pushing, moving and removing, a slot is a stack
         }
     }
     const context_entry* entry = slot.top;
-    for (auto expected = model.rbegin(); expected != model.rend(); ++expected, entry = entry->below) REQUIRE(entry == expected->get());
+    for (auto expected = model.rbegin(); expected != model.rend(); ++expected, entry = entry->below)
+      REQUIRE(entry == expected->get());
     REQUIRE(entry == nullptr);
   }
 }

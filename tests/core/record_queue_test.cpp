@@ -13,7 +13,6 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -52,28 +51,28 @@ std::uint64_t drops(record_queue& q) {
   return d.queue_full + d.too_large;
 }
 
-/// A queue as the program has one: never destroyed while a producer may use it.
-struct test_queue {
-  record_queue q;
-  test_queue() {
-    q.max_bytes.store(plenty, platform::relaxed);
-    q.max_items.store(INT64_MAX / 2, platform::relaxed);
-  }
-};
+/// A queue as the program has one: it is never destroyed.
+record_queue& new_queue(std::size_t bytes = plenty, std::int64_t items = INT64_MAX / 2) {
+  static auto* const all = new std::vector<record_queue*>;
+  record_queue& q = *all->emplace_back(new record_queue);
+  q.max_bytes.store(bytes, platform::relaxed);
+  q.max_items.store(items, platform::relaxed);
+  return q;
+}
 
 }  // namespace
 
 TEST_CASE("records come out whole, in order, with their scope") {
-  test_queue t;
+  record_queue& q = new_queue();
   producer p{};
   std::vector<std::string> told;
   std::mt19937_64 random{7};
   for (int i = 0; i < 3'000; ++i) {
     told.emplace_back(random() % (i % 100 == 0 ? 200'000 : 300), static_cast<char>('a' + i % 26));
-    REQUIRE(record(t.q, p, told.back(), static_cast<std::uint16_t>(i)));
+    REQUIRE(record(q, p, told.back(), static_cast<std::uint16_t>(i)));
   }
   std::size_t n = 0;
-  t.q.drain([&](std::uint16_t scope, std::string_view bytes) {
+  q.drain([&](std::uint16_t scope, std::string_view bytes) {
     REQUIRE(n < told.size());
     CHECK(bytes == told[n]);
     CHECK(scope == static_cast<std::uint16_t>(n));
@@ -81,26 +80,26 @@ TEST_CASE("records come out whole, in order, with their scope") {
     return true;
   });
   CHECK(n == told.size());
-  t.q.retire(p);
-  CHECK(drain(t.q).empty());
-  CHECK(t.q.memory() == 0);
-  CHECK(t.q.waiting() == 0);
+  q.retire(p);
+  CHECK(drain(q).empty());
+  CHECK(q.memory() == 0);
+  CHECK(q.waiting() == 0);
 }
 
 TEST_CASE("a reader that stops in the middle goes on where it was") {
-  test_queue t;
+  record_queue& q = new_queue();
   producer a{};
   producer b{};
   for (int i = 0; i < 500; ++i) {
-    record(t.q, a, "a" + std::to_string(i));
-    record(t.q, b, "b" + std::to_string(i));
+    record(q, a, "a" + std::to_string(i));
+    record(q, b, "b" + std::to_string(i));
   }
-  t.q.retire(a);
+  q.retire(a);
   int next_a = 0;
   int next_b = 0;
   for (int turn = 0; next_a + next_b < 1'000 && turn < 1'000; ++turn) {
     int room = 7;
-    t.q.drain([&](std::uint16_t, std::string_view bytes) {
+    q.drain([&](std::uint16_t, std::string_view bytes) {
       int& next = bytes[0] == 'a' ? next_a : next_b;
       CHECK(bytes.substr(1) == std::to_string(next++));
       return --room > 0;
@@ -108,28 +107,26 @@ TEST_CASE("a reader that stops in the middle goes on where it was") {
   }
   CHECK(next_a == 500);
   CHECK(next_b == 500);
-  t.q.retire(b);
-  CHECK(drain(t.q).empty());
-  CHECK(t.q.memory() == 0);
+  q.retire(b);
+  CHECK(drain(q).empty());
+  CHECK(q.memory() == 0);
 }
 
 TEST_CASE("what an idle thread recorded is seen without its help") {
-  test_queue t;
+  record_queue& q = new_queue();
   producer idle{};
-  record(t.q, idle, "one");
-  CHECK(drain(t.q) == std::vector<std::string>{"one"});
-  CHECK(drain(t.q).empty());
-  record(t.q, idle, "two");
-  CHECK(drain(t.q) == std::vector<std::string>{"two"});
-  t.q.retire(idle);
-  CHECK(drain(t.q).empty());
+  record(q, idle, "one");
+  CHECK(drain(q) == std::vector<std::string>{"one"});
+  CHECK(drain(q).empty());
+  record(q, idle, "two");
+  CHECK(drain(q) == std::vector<std::string>{"two"});
+  q.retire(idle);
+  CHECK(drain(q).empty());
 }
 
 TEST_CASE("overload keeps memory within the budget and counts what it drops") {
-  record_queue q;
   constexpr std::size_t budget = 1 << 20;
-  q.max_bytes.store(budget, platform::relaxed);
-  q.max_items.store(INT64_MAX / 2, platform::relaxed);
+  record_queue& q = new_queue(budget);
   std::vector<producer> threads(20);
   std::uint64_t recorded = 0;
   for (int i = 0; i < 2'000; ++i) {
@@ -154,9 +151,7 @@ TEST_CASE("overload keeps memory within the budget and counts what it drops") {
 }
 
 TEST_CASE("the number of waiting records is bounded to a chunk per thread") {
-  record_queue q;
-  q.max_bytes.store(plenty, platform::relaxed);
-  q.max_items.store(1'000, platform::relaxed);
+  record_queue& q = new_queue(plenty, 1'000);
   producer p{};
   for (int i = 0; i < 100'000; ++i) record(q, p, "0123456789");
   const std::uint64_t kept = drain(q).size();
@@ -169,8 +164,7 @@ TEST_CASE("the number of waiting records is bounded to a chunk per thread") {
 }
 
 TEST_CASE("a record larger than the whole budget is dropped as too large") {
-  record_queue q;
-  q.max_bytes.store(64 << 10, platform::relaxed);
+  record_queue& q = new_queue(64 << 10);
   producer p{};
   CHECK_FALSE(record(q, p, std::string(100'000, 'x')));
   CHECK(q.dropped().too_large == 1);
@@ -184,8 +178,7 @@ TEST_CASE("a record larger than the whole budget is dropped as too large") {
 }
 
 TEST_CASE("a thread that never found room leaves its drops behind and nothing else") {
-  record_queue q;
-  q.max_bytes.store(4096, platform::relaxed);
+  record_queue& q = new_queue(4096);
   producer first{};
   record(q, first, "takes the only chunk");
   for (int i = 0; i < 100; ++i) {
@@ -203,9 +196,7 @@ TEST_CASE("a thread that never found room leaves its drops behind and nothing el
 TEST_CASE("the reader is woken once per drain, when enough waits or something is dropped") {
   static std::atomic<int> calls;
   calls = 0;
-  record_queue q;
-  q.max_bytes.store(plenty, platform::relaxed);
-  q.max_items.store(5'000, platform::relaxed);
+  record_queue& q = new_queue(plenty, 5'000);
   q.wake_items.store(1'000, platform::relaxed);
   q.wake.store([]() noexcept { ++calls; }, platform::relaxed);
   producer p{};
@@ -221,15 +212,13 @@ TEST_CASE("the reader is woken once per drain, when enough waits or something is
 }
 
 TEST_CASE("64 threads record while threads are born and die and others read, and every record is accounted for") {
-  auto q = std::make_unique<record_queue>();
-  q->max_bytes.store(2 << 20, platform::relaxed);  // small enough that some are dropped
-  q->max_items.store(20'000, platform::relaxed);
+  record_queue& q = new_queue(2 << 20, 20'000);  // small enough that some are dropped
   std::atomic<std::uint64_t> recorded{0};
   std::atomic<bool> stop{false};
   std::uint64_t drained = 0;
   std::uint64_t damaged = 0;
   const auto read = [&] {
-    q->drain([&](std::uint16_t scope, std::string_view bytes) {
+    q.drain([&](std::uint16_t scope, std::string_view bytes) {
       ++drained;
       for (const char c : bytes) damaged += static_cast<std::uint64_t>(c != static_cast<char>(scope));
       return true;
@@ -242,7 +231,7 @@ TEST_CASE("64 threads record while threads are born and die and others read, and
         const std::lock_guard lock{reading};
         read();
       }
-      static_cast<void>(drops(*q));
+      static_cast<void>(drops(q));
       std::this_thread::yield();
     }
   };
@@ -250,10 +239,10 @@ TEST_CASE("64 threads record while threads are born and die and others read, and
     producer p{};
     std::mt19937 random{seed};
     for (int i = 0; i < count; ++i) {
-      record(*q, p, std::string(random() % 400, static_cast<char>(seed)), static_cast<unsigned char>(seed));
+      record(q, p, std::string(random() % 400, static_cast<char>(seed)), static_cast<unsigned char>(seed));
       ++recorded;
     }
-    q->retire(p);
+    q.retire(p);
   };
   std::thread readers[] = {std::thread{reader}, std::thread{reader}};
   std::vector<std::thread> writers;
@@ -268,10 +257,10 @@ TEST_CASE("64 threads record while threads are born and die and others read, and
   for (std::thread& t : readers) t.join();
   read();
   CHECK(recorded == 64 * 1'200);
-  CHECK(drained + drops(*q) == recorded);
+  CHECK(drained + drops(q) == recorded);
   CHECK(damaged == 0);
-  CHECK(q->memory() == 0);
-  CHECK(q->waiting() == 0);
+  CHECK(q.memory() == 0);
+  CHECK(q.waiting() == 0);
 }
 
 namespace {
@@ -288,20 +277,22 @@ TEST_CASE("spans that end in thread_local destructors and in pthread key destruc
   support::recording spans;
   static pthread_key_t key;
   REQUIRE(pthread_key_create(&key, [](void* left) {
-    delete static_cast<span*>(left);
-    span late{"started in a key destructor"};
-  }) == 0);
+            delete static_cast<span*>(left);
+            span late{"started in a key destructor"};
+          }) == 0);
   std::thread{[] {
     last.s.emplace(span_name{"thread_local"});
     pthread_setspecific(key, new span{"key"});
   }}.join();
   std::thread{[] {  // the thread's first span of all is made after its log was closed, or never had one
     pthread_setspecific(key, new span{"key", {}, {.parent = no_parent}});
-  }}.join();
+  }}
+      .join();
   std::vector<std::string> names;
   for (const auto& s : spans.take()) names.push_back(s.name);
   std::sort(names.begin(), names.end());
-  CHECK(names == std::vector<std::string>{"key", "key", "started in a key destructor", "started in a key destructor", "thread_local"});
+  CHECK(names == std::vector<std::string>{"key", "key", "started in a key destructor", "started in a key destructor",
+                                          "thread_local"});
   pthread_key_delete(key);
 }
 

@@ -24,10 +24,13 @@ std::string summary(std::string_view sql, std::string_view system = {}) {
 TEST_CASE("a summary names operations and targets in the order of the query, as they are written") {
   CHECK(summary("SELECT id FROM products WHERE id = $1") == "SELECT products");
   CHECK(summary("select * from products") == "select products");
-  CHECK(summary("INSERT INTO shipping_details (a, b) SELECT x, y FROM orders") == "INSERT shipping_details SELECT orders");
+  CHECK(summary("INSERT INTO shipping_details (a, b) SELECT x, y FROM orders") ==
+        "INSERT shipping_details SELECT orders");
   CHECK(summary("SELECT * FROM songs, artists WHERE songs.a = artists.id") == "SELECT songs artists");
-  CHECK(summary("SELECT * FROM songs s LEFT OUTER JOIN artists AS a ON s.a = a.id, labels") == "SELECT songs artists labels");
-  CHECK(summary("SELECT * FROM (SELECT a FROM orders JOIN customers ON 1=1) WHERE b") == "SELECT SELECT orders customers");
+  CHECK(summary("SELECT * FROM songs s LEFT OUTER JOIN artists AS a ON s.a = a.id, labels") ==
+        "SELECT songs artists labels");
+  CHECK(summary("SELECT * FROM (SELECT a FROM orders JOIN customers ON 1=1) WHERE b") ==
+        "SELECT SELECT orders customers");
   CHECK(summary("SELECT a FROM \"song list\", 'artists'") == "SELECT \"song list\" 'artists'");
   CHECK(summary("SELECT a FROM shop.\"order\".lines l") == "SELECT shop.\"order\".lines");
   CHECK(summary("UPDATE products SET stock = (SELECT max(a) FROM x) WHERE id = $1") == "UPDATE products SELECT x");
@@ -49,7 +52,8 @@ TEST_CASE("words that only look like operations and targets are left out") {
   CHECK(summary("SELECT * FROM t WHERE a IS DISTINCT FROM b") == "SELECT t");
   CHECK(summary("SELECT * FROM t GROUP BY a, b ORDER BY c, d") == "SELECT t");
   CHECK(summary("SELECT 'DELETE FROM x' FROM t") == "SELECT t");
-  CHECK(summary("WITH old AS (DELETE FROM a RETURNING *), more AS (SELECT 1) UPDATE b SET c = 1") == "DELETE a SELECT UPDATE b");
+  CHECK(summary("WITH old AS (DELETE FROM a RETURNING *), more AS (SELECT 1) UPDATE b SET c = 1") ==
+        "DELETE a SELECT UPDATE b");
 }
 
 TEST_CASE("a summary has 255 bytes at most and is not cut within a name") {
@@ -68,7 +72,8 @@ TEST_CASE("literals of every kind become question marks, names stay") {
   CHECK(without_literals("SELECT E'a\\'b', N'c', X'00ff', U&'d', DATE '2026-01-01'") == "SELECT ?, ?, ?, ?, DATE ?");
   CHECK(without_literals("SELECT $$secret$$, $tag$it's $$ secret$tag$, $1") == "SELECT ?, ?, $1");
   CHECK(without_literals("SELECT 1 -- secret\n, /* secret */ 2") == "SELECT ?  \n,   ?");
-  CHECK(without_literals("SELECT a FROM t WHERE b = :name AND c = @p1 AND d = ?") == "SELECT a FROM t WHERE b = :name AND c = @p1 AND d = ?");
+  CHECK(without_literals("SELECT a FROM t WHERE b = :name AND c = @p1 AND d = ?") ==
+        "SELECT a FROM t WHERE b = :name AND c = @p1 AND d = ?");
 }
 
 TEST_CASE("dialects differ in what is a literal") {
@@ -85,7 +90,8 @@ TEST_CASE("what is opened and never closed is taken for a literal to the end") {
 }
 
 TEST_CASE("a megabyte of anything is read once, without a crash") {
-  for (const std::string part : {"(", ")", "'", "\"", "$", "$a", "/*", "a.", "SELECT ", "FROM (", "1e", ",", "\\", "-", "\xFF", "x'"}) {
+  for (const std::string part :
+       {"(", ")", "'", "\"", "$", "$a", "/*", "a.", "SELECT ", "FROM (", "1e", ",", "\\", "-", "\xFF", "x'"}) {
     std::string sql = "SELECT 1 FROM t WHERE ";
     while (sql.size() < (std::size_t{1} << 20)) sql += part;
     CHECK(summary(sql).size() <= 255);
@@ -94,8 +100,9 @@ TEST_CASE("a megabyte of anything is read once, without a crash") {
 }
 
 TEST_CASE("whatever the text, no string in single quotes is left, and doing it again changes nothing") {
-  constexpr std::string_view parts[] = {"SELECT ", "FROM ", "'secret'", "''", "1", "a", ".", "(", ")", ",", "$1", "$t$", "--", "\n",
-                                        "/*", "*/", "\"q\"", "E'", "'", "x", " ", ";", "?", "0x", "e+", ":"};
+  constexpr std::string_view parts[] = {"SELECT ", "FROM ", "'secret'", "''", "1",  "a",  ".",  "(",     ")",
+                                        ",",       "$1",    "$t$",      "--", "\n", "/*", "*/", "\"q\"", "E'",
+                                        "'",       "x",     " ",        ";",  "?",  "0x", "e+", ":"};
   std::mt19937_64 random{42};
   for (int round = 0; round < 5'000; ++round) {
     std::string sql;

@@ -30,7 +30,9 @@ struct item {
 
 traced_db<otlpkit::sqlite::connection> with_items() {
   otlpkit::sqlite::connection c{":memory:", {.name_space = "shop"}};
-  c.run_script("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL); INSERT INTO items VALUES (1, 'cup'), (2, 'pot')");
+  c.run_script(
+      "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL); INSERT INTO items VALUES (1, 'cup'), (2, "
+      "'pot')");
   return traced_db{std::move(c)};
 }
 
@@ -40,7 +42,8 @@ std::int64_t items_in(traced_db<otlpkit::sqlite::connection>& db) {
 
 /// A server somewhere, which answers what it is told.
 struct remote {
-  connection_info about{.system_name = "postgresql", .name_space = "shop|public", .server_address = "db.example", .server_port = 5433};
+  connection_info about{
+      .system_name = "postgresql", .name_space = "shop|public", .server_address = "db.example", .server_port = 5433};
   bool broken = false;
   [[nodiscard]] const connection_info& info() const { return about; }
   result query(std::string_view, parameters) {
@@ -80,7 +83,8 @@ TEST_CASE("values of a statement without parameters are not recorded") {
 TEST_CASE("a list of values may be made at run time") {
   auto db = with_items();
   const std::vector<parameter> ids{1, 2, 3};
-  CHECK(db.query<item>("SELECT id, name FROM items WHERE id IN (" + otlpkit::db::placeholders(3) + ")", ids).size() == 2);
+  CHECK(db.query<item>("SELECT id, name FROM items WHERE id IN (" + otlpkit::db::placeholders(3) + ")", ids).size() ==
+        2);
   CHECK(otlpkit::db::placeholders(2, 4) == "$4, $5");
   CHECK(otlpkit::db::placeholders(0).empty());
 }
@@ -98,7 +102,8 @@ TEST_CASE("a failed statement is an error with the database's code, and the exce
 TEST_CASE("no row where there must be one, or several, is said by an exception and is no error of the database") {
   recording out;
   auto db = with_items();
-  CHECK_THROWS_AS(static_cast<void>(db.query_one<item>("SELECT id, name FROM items WHERE id = $1", 99)), row_count_error);
+  CHECK_THROWS_AS(static_cast<void>(db.query_one<item>("SELECT id, name FROM items WHERE id = $1", 99)),
+                  row_count_error);
   CHECK_THROWS_AS(static_cast<void>(db.query_one<item>("SELECT id, name FROM items")), row_count_error);
   CHECK_FALSE(db.query_optional<item>("SELECT id, name FROM items WHERE id = $1", 99).has_value());
   for (const auto& span : out.take()) CHECK_FALSE(span.is_error());
@@ -106,7 +111,8 @@ TEST_CASE("no row where there must be one, or several, is said by an exception a
 
 TEST_CASE("rows may be read by a function") {
   auto db = with_items();
-  const auto names = db.query_with([](const otlpkit::db::row& r) { return r.get<std::string>(0) + "!"; }, "SELECT name FROM items ORDER BY id");
+  const auto names = db.query_with([](const otlpkit::db::row& r) { return r.get<std::string>(0) + "!"; },
+                                   "SELECT name FROM items ORDER BY id");
   CHECK(names == std::vector<std::string>{"cup!", "pot!"});
 }
 
@@ -146,7 +152,8 @@ TEST_CASE("a transaction lasts when it is committed") {
     CHECK_FALSE(tx.open());
   }
   CHECK(items_in(db) == 1);
-  CHECK(otlpkit::testing::snapshot(out.take(), otlpkit::testing::without_fields()) == "BEGIN\n\nDELETE items\n\nCOMMIT\n");
+  CHECK(otlpkit::testing::snapshot(out.take(), otlpkit::testing::without_fields()) ==
+        "BEGIN\n\nDELETE items\n\nCOMMIT\n");
 }
 
 TEST_CASE("a transaction that is not committed leaves nothing behind, also when an exception ends it") {

@@ -6,6 +6,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <unistd.h>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -15,7 +16,6 @@
 #include <random>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 
 using otlpkit::exporters::crc32;
 using otlpkit::exporters::gzip_writer;
@@ -54,8 +54,10 @@ std::string random_content(std::mt19937_64& random, std::size_t size) {
   std::string out;
   while (out.size() < size) {
     const std::size_t run = 1 + random() % 50;
-    if (random() % 2 == 0) out.append(run, static_cast<char>(random()));
-    else for (std::size_t i = 0; i < run; ++i) out.push_back(static_cast<char>(random()));
+    if (random() % 2 == 0)
+      out.append(run, static_cast<char>(random()));
+    else
+      for (std::size_t i = 0; i < run; ++i) out.push_back(static_cast<char>(random()));
   }
   out.resize(size);
   return out;
@@ -121,7 +123,8 @@ TEST_CASE("the gzip program accepts it and gives the content back") {
     std::ofstream file{folder.path / "x.gz", std::ios::binary};
     file << gzip.finish();
   }
-  const std::string command = "gzip -t '" + (folder.path / "x.gz").string() + "' && gzip -d '" + (folder.path / "x.gz").string() + "'";
+  const std::string command =
+      "gzip -t '" + (folder.path / "x.gz").string() + "' && gzip -d '" + (folder.path / "x.gz").string() + "'";
   REQUIRE(std::system(command.c_str()) == 0);
   std::ifstream file{folder.path / "x", std::ios::binary};
   CHECK(std::string{std::istreambuf_iterator<char>{file}, {}} == content);

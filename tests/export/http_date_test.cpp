@@ -33,17 +33,19 @@ TEST_CASE("leap days exist in leap years only") {
 }
 
 TEST_CASE("anything else is no date") {
-  for (const char* text : {"", "Sun", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC",
-                           "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Foo 1994 08:49:37 GMT",
-                           "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:60:37 GMT", "Xxx, 06 Nov 1994 08:49:37 GMT",
-                           "Sun, 06 Nov 1994 0 :49:37 GMT", "1994-11-06T08:49:37Z", "Sun Nov 06 08:49:37 94"}) {
+  for (const char* text :
+       {"", "Sun", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Foo 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:60:37 GMT", "Xxx, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 0 :49:37 GMT", "1994-11-06T08:49:37Z", "Sun Nov 06 08:49:37 94"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_http_date(text));
   }
 }
 
 TEST_CASE("no proper front of a date is a date") {
-  for (const std::string whole : {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"}) {
+  for (const std::string whole :
+       {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"}) {
     for (std::size_t n = 0; n < whole.size(); ++n) CHECK_FALSE(parse_http_date(whole.substr(0, n)));
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The exporter against servers that misbehave: it ends within its time, tells what is lost, and calls back exactly once.
+// The exporter against servers that misbehave: it ends within its time, tells what is lost, and calls back exactly
+// once.
 #include <support/export_client.hpp>
 #include <support/scripted_server.hpp>
 
@@ -82,7 +83,8 @@ std::string http_date(std::time_t when) {
 }  // namespace
 
 TEST_CASE("a server that is down: retried until the timeout leaves no time, then unreachable") {
-  export_client client{{.url = "http://127.0.0.1:" + std::to_string(closed_port()) + "/", .timeout = 200ms, .retry = quick}};
+  export_client client{
+      {.url = "http://127.0.0.1:" + std::to_string(closed_port()) + "/", .timeout = 200ms, .retry = quick}};
   const auto end = export_one(client);
   CHECK(end.result.dropped == 3);
   CHECK(end.result.reason == drop_reason::unreachable);
@@ -92,7 +94,8 @@ TEST_CASE("a server that is down: retried until the timeout leaves no time, then
 }
 
 TEST_CASE("a server that comes back in time gets the batch") {
-  scripted_server server{{step{.what = kind::close_at_once}, step{.what = kind::close_after_request}, step{.status = 503}, step{}}};
+  scripted_server server{
+      {step{.what = kind::close_at_once}, step{.what = kind::close_after_request}, step{.status = 503}, step{}}};
   export_client client{to(server)};
   const auto end = export_one(client);
   CHECK(end.result.dropped == 0);
@@ -103,7 +106,8 @@ TEST_CASE("a server that comes back in time gets the batch") {
 }
 
 TEST_CASE("every status that must not be retried ends the export at once, whatever Retry-After says") {
-  for (const unsigned status : {300U, 301U, 302U, 307U, 308U, 400U, 401U, 403U, 404U, 405U, 408U, 413U, 415U, 418U, 500U, 501U, 505U}) {
+  for (const unsigned status :
+       {300U, 301U, 302U, 307U, 308U, 400U, 401U, 403U, 404U, 405U, 408U, 413U, 415U, 418U, 500U, 501U, 505U}) {
     for (const char* headers : {"", "Retry-After: 0\r\n"}) {
       CAPTURE(status);
       scripted_server server{{step{.status = status, .headers = headers}}};
@@ -120,7 +124,8 @@ TEST_CASE("every status that must not be retried ends the export at once, whatev
 
 TEST_CASE("every retryable status is retried until it is taken") {
   for (const unsigned status : {429U, 502U, 503U, 504U}) {
-    for (const char* headers : {"", "Retry-After: 0\r\n", "Retry-After: soon\r\n", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"}) {
+    for (const char* headers :
+         {"", "Retry-After: 0\r\n", "Retry-After: soon\r\n", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"}) {
       CAPTURE(status);
       CAPTURE(headers);
       scripted_server server{{step{.status = status, .headers = headers}, step{}}};
@@ -158,7 +163,8 @@ TEST_CASE("every 2xx is a success") {
 
 TEST_CASE("Retry-After in seconds and as a date is waited for") {
   scripted_server seconds{{step{.status = 429, .headers = "Retry-After: 1\r\n"}, step{}}};
-  scripted_server date{{step{.status = 503, .headers = "Retry-After: " + http_date(std::time(nullptr) + 2) + "\r\n"}, step{}}};
+  scripted_server date{
+      {step{.status = 503, .headers = "Retry-After: " + http_date(std::time(nullptr) + 2) + "\r\n"}, step{}}};
   export_client first{to(seconds)};
   export_client second{to(date)};
   const auto start = steady_clock::now();
@@ -186,13 +192,16 @@ TEST_CASE("a Retry-After longer than the timeout leaves ends the export at once 
 
 TEST_CASE("a server that keeps saying Retry-After zero is not hammered") {
   scripted_server server{{step{.status = 503, .headers = "Retry-After: 0\r\n"}}};
-  export_client client{{.url = server.url(), .timeout = 300ms, .retry = {.initial_backoff = 50ms, .max_backoff = 50ms}}};
+  export_client client{
+      {.url = server.url(), .timeout = 300ms, .retry = {.initial_backoff = 50ms, .max_backoff = 50ms}}};
   CHECK(export_one(client).result.reason == drop_reason::unreachable);
   CHECK(server.requests().size() <= 14);
 }
 
 TEST_CASE("partial success counts what was refused, and is not retried") {
-  scripted_server server{{step{.body = std::string("\x0a\x07\x08\x02\x12\x03" "bad", 9)}}};
+  scripted_server server{{step{.body = std::string("\x0a\x07\x08\x02\x12\x03"
+                                                   "bad",
+                                                   9)}}};
   export_client client{to(server)};
   const auto end = export_one(client);
   CHECK(end.result.dropped == 2);
@@ -249,7 +258,8 @@ TEST_CASE("half a response is a lost connection: retried, then unreachable") {
 }
 
 TEST_CASE("half a response and then silence ends with the timeout") {
-  scripted_server server{{step{.what = kind::raw_and_hang, .body = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"}}};
+  scripted_server server{
+      {step{.what = kind::raw_and_hang, .body = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"}}};
   export_client client{to(server, 150ms)};
   const auto end = export_one(client);
   CHECK(end.result.reason == drop_reason::unreachable);
@@ -258,8 +268,11 @@ TEST_CASE("half a response and then silence ends with the timeout") {
 }
 
 TEST_CASE("garbage is a final failure") {
-  std::vector<std::string> garbage = {"SSH-2.0-OpenSSH_9.2\r\n", std::string(100, '\0'), "HTTP/9.9 999 \x01\r\n\r\n",
-                                      "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", std::string("\x15\x03\x03\x00\x02\x02\x46", 7),
+  std::vector<std::string> garbage = {"SSH-2.0-OpenSSH_9.2\r\n",
+                                      std::string(100, '\0'),
+                                      "HTTP/9.9 999 \x01\r\n\r\n",
+                                      "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+                                      std::string("\x15\x03\x03\x00\x02\x02\x46", 7),
                                       "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"};
   for (const auto& bytes : garbage) {
     CAPTURE(bytes);
@@ -280,7 +293,8 @@ TEST_CASE("responses without end are cut off at their limit") {
       {.what = kind::endless, .body = "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\n\r\n", .filler = block},
       {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", .filler = chunk},
       {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", .filler = block},
-      {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+      {.what = kind::endless,
+       .body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
        .filler = "1;" + std::string(4000, 'e') + "\r\nx\r\n"},
       {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\n", .filler = "X-Header: " + std::string(100, 'h') + "\r\n"},
       {.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nX-Header: ", .filler = block},
@@ -308,7 +322,8 @@ TEST_CASE("the response limit can be set") {
 
 TEST_CASE("interim responses are skipped") {
   scripted_server server{{step{.what = kind::raw_and_close,
-                               .body = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}}};
+                               .body = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: "
+                                       "x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}}};
   export_client client{to(server)};
   CHECK(export_one(client).result.dropped == 0);
 }

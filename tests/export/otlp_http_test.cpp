@@ -75,7 +75,8 @@ std::string inflate(std::string_view deflated, std::size_t size) {
 
 TEST_CASE("a batch arrives as it is, in a request as OTLP wants it") {
   scripted_server server;
-  export_client client{{.url = server.url("/my/v1/traces?k=v"), .headers = {{"authorization", "Bearer x=="}, {"X-Scope", "a, b"}}}};
+  export_client client{
+      {.url = server.url("/my/v1/traces?k=v"), .headers = {{"authorization", "Bearer x=="}, {"X-Scope", "a, b"}}}};
   const auto sent = client.send(5);
   REQUIRE(client.finish(sent));
   CHECK(sent->result.dropped == 0);
@@ -339,7 +340,8 @@ TEST_CASE("what was held back is told with the next message") {
   CHECK(told[1].find("and ") != std::string::npos);
   CHECK(told[1].find("more times since this was last reported") != std::string::npos);
   CHECK(told[1].find("log records lost") != std::string::npos);
-  CHECK(client.counters().dropped[static_cast<std::size_t>(drop_reason::rejected)] == static_cast<std::uint64_t>(sends + 1));
+  CHECK(client.counters().dropped[static_cast<std::size_t>(drop_reason::rejected)] ==
+        static_cast<std::uint64_t>(sends + 1));
 }
 
 TEST_CASE("a retry is told with the wait") {

@@ -16,8 +16,9 @@ using otlpkit::exporters::printable;
 using outcome = otlpkit::exporters::response_meaning::outcome;
 
 namespace {
-constexpr std::string_view three_bad = "\x0a\x07\x08\x03\x12\x03"
-                                       "bad"sv;  // golden vector: rejected_spans 3, error_message "bad"
+constexpr std::string_view three_bad =
+    "\x0a\x07\x08\x03\x12\x03"
+    "bad"sv;  // golden vector: rejected_spans 3, error_message "bad"
 }
 
 TEST_CASE("the golden partial success is read, and an empty body is a full success") {
@@ -41,8 +42,8 @@ TEST_CASE("unknown fields are skipped, at both levels") {
 }
 
 TEST_CASE("bytes that are no response decode to nothing") {
-  for (const std::string_view body : {"{}"sv, "<html>"sv, "\x0a\x07\x08"sv, "\x0a"sv, "\x08\x80"sv, "\x0a\x02\x08\x80"sv,
-                                      "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv}) {
+  for (const std::string_view body : {"{}"sv, "<html>"sv, "\x0a\x07\x08"sv, "\x0a"sv, "\x08\x80"sv,
+                                      "\x0a\x02\x08\x80"sv, "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv}) {
     CHECK_FALSE(decode_export_response(body));
   }
 }
@@ -68,7 +69,8 @@ TEST_CASE("rejected items are counted, within what was sent") {
   CHECK(interpret_response(200, three_bad, true, 10).rejected == 3);
   CHECK(interpret_response(200, three_bad, true, 10).detail == "bad");
   CHECK(interpret_response(200, three_bad, true, 2).rejected == 2);
-  CHECK(interpret_response(200, "\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv, true, 2).rejected == 0);  // -1
+  CHECK(interpret_response(200, "\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv, true, 2).rejected ==
+        0);  // -1
 }
 
 TEST_CASE("a body that cannot be read is no detail and changes nothing") {

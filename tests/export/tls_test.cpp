@@ -38,7 +38,8 @@ const bool quiet = [] {
 class tls_server {
  public:
   tls_server(const certificate_files& own, const std::string& client_authority = "", std::vector<step> script = {{}})
-      : server_{std::move(script), [this](auto& socket, std::size_t connection) { return session(socket, connection); }} {
+      : server_{std::move(script),
+                [this](auto& socket, std::size_t connection) { return session(socket, connection); }} {
     context_.use_certificate_chain_file(own.certificate);
     context_.use_private_key_file(own.key, net::ssl::context::pem);
     if (!client_authority.empty()) {
@@ -179,13 +180,17 @@ TEST_CASE("files that cannot be used are refused by name") {
   };
   CHECK(names(refused({.certificate = missing}), "otlp_http.tls.certificate", missing));
   CHECK(names(refused({.certificate = garbage}), "otlp_http.tls.certificate", garbage));
-  CHECK(names(refused({.client_certificate = missing, .client_key = good.key}), "otlp_http.tls.client_certificate", missing));
-  CHECK(names(refused({.client_certificate = good.certificate, .client_key = missing}), "otlp_http.tls.client_key", missing));
-  CHECK(names(refused({.client_certificate = good.certificate, .client_key = other.key}), "otlp_http.tls.client_key", other.key));
+  CHECK(names(refused({.client_certificate = missing, .client_key = good.key}), "otlp_http.tls.client_certificate",
+              missing));
+  CHECK(names(refused({.client_certificate = good.certificate, .client_key = missing}), "otlp_http.tls.client_key",
+              missing));
+  CHECK(names(refused({.client_certificate = good.certificate, .client_key = other.key}), "otlp_http.tls.client_key",
+              other.key));
   CHECK(names(refused({.client_certificate = good.certificate}), "otlp_http.tls.client_key", good.certificate));
   CHECK(names(refused({.client_key = good.key}), "otlp_http.tls.client_certificate", good.key));
   // An encrypted key must not make OpenSSL ask for its password on the terminal.
-  CHECK(names(refused({.client_certificate = locked.certificate, .client_key = locked.key}), "otlp_http.tls.client_key", locked.key));
+  CHECK(names(refused({.client_certificate = locked.certificate, .client_key = locked.key}), "otlp_http.tls.client_key",
+              locked.key));
 }
 
 TEST_CASE("a server that never answers the handshake ends with the timeout") {

@@ -38,7 +38,8 @@ TEST_CASE("kinds do not hold each other back") {
 
 TEST_CASE("beyond its few kinds the oldest is forgotten") {
   trouble_log log{1h};
-  for (std::size_t i = 0; i <= trouble_log::kinds; ++i) CHECK(log.admit(std::to_string(i), start + std::chrono::seconds{i}));
+  for (std::size_t i = 0; i <= trouble_log::kinds; ++i)
+    CHECK(log.admit(std::to_string(i), start + std::chrono::seconds{i}));
   CHECK_FALSE(log.admit(std::to_string(trouble_log::kinds), start + 100s));
   CHECK(log.admit("0", start + 100s));
 }

@@ -20,8 +20,8 @@
 namespace sdk_test {
 
 struct child_result {
-  int status = -1;        ///< as main returned it, -1 when the program did not end by itself
-  std::string output;     ///< everything it wrote to standard error
+  int status = -1;     ///< as main returned it, -1 when the program did not end by itself
+  std::string output;  ///< everything it wrote to standard error
   [[nodiscard]] std::size_t count(std::string_view part) const {
     std::size_t n = 0;
     for (auto at = output.find(part); at != std::string::npos; at = output.find(part, at + 1)) ++n;
@@ -29,14 +29,15 @@ struct child_result {
   }
 };
 
-/// Runs this executable as `--child NAME`, with telemetry to `server` and books printed, and waits for its end and that of
-/// the processes it forked.
+/// Runs this executable as `--child NAME`, with telemetry to `server` and books printed, and waits for its end and that
+/// of the processes it forked.
 inline child_result run_child(std::string_view name, const otlpkit_test::scripted_server& server) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   const std::string command =
-      "TSAN_OPTIONS=\"$TSAN_OPTIONS:die_after_fork=0\" OTLPKIT_BOOKS=1 OTEL_LOGS_EXPORTER=none OTEL_METRICS_EXPORTER=none "
-      "OTEL_BSP_SCHEDULE_DELAY=3600000 OTEL_EXPORTER_OTLP_ENDPOINT=" + server.url("") + " '" + self + "' --child " +
-      std::string{name} + " 2>&1 >/dev/null";
+      "TSAN_OPTIONS=\"$TSAN_OPTIONS:die_after_fork=0\" OTLPKIT_BOOKS=1 OTEL_LOGS_EXPORTER=none "
+      "OTEL_METRICS_EXPORTER=none "
+      "OTEL_BSP_SCHEDULE_DELAY=3600000 OTEL_EXPORTER_OTLP_ENDPOINT=" +
+      server.url("") + " '" + self + "' --child " + std::string{name} + " 2>&1 >/dev/null";
   child_result result;
   std::FILE* const pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) return result;
@@ -59,16 +60,19 @@ struct received_spans {
 inline received_spans spans_of(const otlpkit_test::scripted_server& server) {
   received_spans r;
   for (const auto& request : server.requests()) {
-    r.decoded = otlpkit::for_each_span(request.body, [&](const otlpkit::span_view& span, const otlpkit::span_origin& origin) {
-      const std::string name{span.name()};
-      ++r.all;
-      ++r.by_name[name];
-      r.ids.emplace(span.span_id());
-      r.parents[name].emplace(span.parent_id());
-      for (const otlpkit::field_view attribute : origin.resource.attributes()) {
-        if (attribute.key == "service.instance.id") r.instances[name].emplace(attribute.value.as_string());
-      }
-    }) && r.decoded;
+    r.decoded = otlpkit::for_each_span(request.body,
+                                       [&](const otlpkit::span_view& span, const otlpkit::span_origin& origin) {
+                                         const std::string name{span.name()};
+                                         ++r.all;
+                                         ++r.by_name[name];
+                                         r.ids.emplace(span.span_id());
+                                         r.parents[name].emplace(span.parent_id());
+                                         for (const otlpkit::field_view attribute : origin.resource.attributes()) {
+                                           if (attribute.key == "service.instance.id")
+                                             r.instances[name].emplace(attribute.value.as_string());
+                                         }
+                                       }) &&
+                r.decoded;
   }
   return r;
 }

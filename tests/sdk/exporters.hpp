@@ -111,7 +111,9 @@ class throwing_exporter final : public otlpkit::sdk::exporter {
   void send(std::shared_ptr<const otlpkit::sdk::batch>, completion) override { throw std::runtime_error{"send"}; }
   void shutdown(clock::time_point) override { throw std::runtime_error{"shutdown"}; }
   void flush() override { throw 1; }
-  [[nodiscard]] std::chrono::milliseconds tick_interval() const noexcept override { return std::chrono::milliseconds{1}; }
+  [[nodiscard]] std::chrono::milliseconds tick_interval() const noexcept override {
+    return std::chrono::milliseconds{1};
+  }
   void tick(clock::time_point) override { throw std::runtime_error{"tick"}; }
 };
 
@@ -123,6 +125,17 @@ class twice_exporter final : public otlpkit::sdk::exporter {
   void send(std::shared_ptr<const otlpkit::sdk::batch> b, completion done) override {
     done({});
     done({b->items(), drop_reason::failed});
+  }
+};
+
+/// Records a span for every batch it takes: there is always one more to send.
+class recording_exporter final : public otlpkit::sdk::exporter {
+ public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "recording"; }
+  [[nodiscard]] bool accepts(otlpkit::sdk::signal s) const noexcept override { return s == signal::traces; }
+  void send(std::shared_ptr<const otlpkit::sdk::batch>, completion done) override {
+    record(1);
+    done({});
   }
 };
 

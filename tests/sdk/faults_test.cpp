@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 using namespace sdk_test;
 using otlpkit_test::scripted_server;
 using otlpkit_test::step;
-using kind = step::kind;
+using step_kind = step::kind;
 
 namespace {
 
@@ -48,18 +48,20 @@ struct tally {
 tally count(const scripted_server& server, const std::vector<step>& script, std::size_t refused_each) {
   std::vector<step> answers;  // of the steps that see a request
   for (const step& s : script) {
-    if (s.what != kind::close_at_once && s.what != kind::never_read) answers.push_back(s);
+    if (s.what != step_kind::close_at_once && s.what != step_kind::never_read) answers.push_back(s);
   }
   tally t;
   const auto requests = server.requests();
   for (std::size_t i = 0; i < requests.size() && !answers.empty(); ++i) {
     const step& s = answers[std::min(i, answers.size() - 1)];
-    if (s.what != kind::answer || s.status / 100 != 2) continue;
+    if (s.what != step_kind::answer || s.status / 100 != 2) continue;
     std::size_t spans = 0;
-    t.decoded = otlpkit::for_each_span(requests[i].body, [&](const otlpkit::span_view& span, const auto&) {
-      ++spans;
-      t.ids.emplace(span.span_id());
-    }) && t.decoded;
+    t.decoded = otlpkit::for_each_span(requests[i].body,
+                                       [&](const otlpkit::span_view& span, const auto&) {
+                                         ++spans;
+                                         t.ids.emplace(span.span_id());
+                                       }) &&
+                t.decoded;
     t.accepted += spans - refused_each;
   }
   return t;
@@ -68,9 +70,9 @@ tally count(const scripted_server& server, const std::vector<step>& script, std:
 struct fault {
   const char* what;
   std::vector<step> script;
-  drop_reason reason;               ///< none: everything arrives
+  drop_reason reason;  ///< none: everything arrives
   std::chrono::milliseconds timeout = 300ms;
-  std::size_t refused_each = 0;     ///< spans of every request, by partial success
+  std::size_t refused_each = 0;  ///< spans of every request, by partial success
 };
 
 /// Records 30 spans, which are three requests, while the server misbehaves.
@@ -110,7 +112,9 @@ TEST_CASE("a server that answers with a status") {
   for (const unsigned status : {400U, 401U, 404U, 413U, 500U}) {
     for (const auto& headers : {std::string{}, at_once, much_later}) {
       CAPTURE(status);
-      run({.what = "a final status", .script = {step{.status = status, .headers = headers}}, .reason = drop_reason::rejected});
+      run({.what = "a final status",
+           .script = {step{.status = status, .headers = headers}},
+           .reason = drop_reason::rejected});
     }
   }
   for (const unsigned status : {429U, 502U, 503U, 504U}) {
@@ -129,22 +133,28 @@ TEST_CASE("a server that answers with a status") {
 
 TEST_CASE("a server that breaks the protocol") {
   run({.what = "half a response",
-       .script = {step{.what = kind::raw_and_close, .body = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"}},
+       .script = {step{.what = step_kind::raw_and_close, .body = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"}},
        .reason = drop_reason::unreachable});
   run({.what = "half a response, then silence",
-       .script = {step{.what = kind::raw_and_hang, .body = "HTTP/1.1 200 OK\r\nContent-Le"}},
+       .script = {step{.what = step_kind::raw_and_hang, .body = "HTTP/1.1 200 OK\r\nContent-Le"}},
        .reason = drop_reason::unreachable});
-  run({.what = "closes at once", .script = {step{.what = kind::close_at_once}}, .reason = drop_reason::unreachable});
-  run({.what = "closes after the request", .script = {step{.what = kind::close_after_request}}, .reason = drop_reason::unreachable});
-  run({.what = "accepts and never reads", .script = {step{.what = kind::never_read}}, .reason = drop_reason::unreachable});
-  run({.what = "slow", .script = {step{.what = kind::drip}}, .reason = drop_reason::unreachable});
+  run({.what = "closes at once",
+       .script = {step{.what = step_kind::close_at_once}},
+       .reason = drop_reason::unreachable});
+  run({.what = "closes after the request",
+       .script = {step{.what = step_kind::close_after_request}},
+       .reason = drop_reason::unreachable});
+  run({.what = "accepts and never reads",
+       .script = {step{.what = step_kind::never_read}},
+       .reason = drop_reason::unreachable});
+  run({.what = "slow", .script = {step{.what = step_kind::drip}}, .reason = drop_reason::unreachable});
 }
 
 TEST_CASE("a server that answers with what is no answer: the spans are dropped, and counted") {
   const std::vector<step> scripts[] = {
-      {step{.what = kind::raw_and_close, .body = std::string("\x16\x03\x01\0garbage\r\n\r\n", 15)}},
-      {step{.what = kind::endless, .body = "HTTP/1.1 200 OK\r\n\r\n", .filler = std::string(65536, 'x')}},
-      {step{.what = kind::endless, .body = "HTTP/1.1 200 OK\r\nX: ", .filler = std::string(65536, 'x')}},
+      {step{.what = step_kind::raw_and_close, .body = std::string("\x16\x03\x01\0garbage\r\n\r\n", 15)}},
+      {step{.what = step_kind::endless, .body = "HTTP/1.1 200 OK\r\n\r\n", .filler = std::string(65536, 'x')}},
+      {step{.what = step_kind::endless, .body = "HTTP/1.1 200 OK\r\nX: ", .filler = std::string(65536, 'x')}},
   };
   for (const auto& script : scripts) {
     scripted_server server{script};
@@ -182,7 +192,7 @@ TEST_CASE("a server that is down") {
 }
 
 TEST_CASE("shutdown does not wait for a server longer than its deadline, and counts what it gives up") {
-  for (const auto what : {kind::never_read, kind::drip, kind::close_at_once}) {
+  for (const auto what : {step_kind::never_read, step_kind::drip, step_kind::close_at_once}) {
     scripted_server server{{step{.what = what}}};
     otlpkit::telemetry telemetry{settings_to(server.url(""), 30s), no_variables};
     record(30);
@@ -199,7 +209,7 @@ TEST_CASE("shutdown does not wait for a server longer than its deadline, and cou
 
 TEST_CASE("a server that never reads while threads record: memory stays within its budget and nothing is uncounted") {
   constexpr std::size_t threads = 4, each = 20'000, budget = std::size_t{1} << 20;
-  scripted_server server{{step{.what = kind::never_read}}};
+  scripted_server server{{step{.what = step_kind::never_read}}};
   auto s = settings_to(server.url(""), 300ms);
   s.max_queue_bytes = budget;
   s.traces.schedule_delay = 10ms;

@@ -204,8 +204,8 @@ TEST_CASE("forking while threads record: every process delivers its own, and not
   unsigned long long recorded = 0, delivered = 0, dropped = 0;
   const auto last = result.output.rfind("otlpkit: spans");
   REQUIRE(last != std::string::npos);
-  REQUIRE(std::sscanf(result.output.c_str() + last, "otlpkit: spans recorded=%llu delivered=%llu dropped=%llu", &recorded,
-                      &delivered, &dropped) == 3);
+  REQUIRE(std::sscanf(result.output.c_str() + last, "otlpkit: spans recorded=%llu delivered=%llu dropped=%llu",
+                      &recorded, &delivered, &dropped) == 3);
   CHECK(recorded == delivered + dropped);
   CHECK(delivered == received.by_name["parent"]);
 }

@@ -2,8 +2,10 @@
 // module: linked_library.cpp
 // links: -Ltests/sdk -l:linked_library.so -Wl,-rpath,'$ORIGIN'
 // A shared library linked at start: program and library are one copy, with one pipeline and one context.
-#include "exporters.hpp"
 #include "linked_library.hpp"
+#include "exporters.hpp"
+
+#include <otlpkit/testing/trace_snapshot.hpp>
 
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
@@ -15,7 +17,9 @@
 
 using namespace sdk_test;
 
-TEST_CASE("program and library have one runtime") { CHECK(linked_library_runtime() == &otlpkit::detail::global_runtime); }
+TEST_CASE("program and library have one runtime") {
+  CHECK(linked_library_runtime() == &otlpkit::detail::global_runtime);
+}
 
 TEST_CASE("spans of the library are children of the program's, and in the same books") {
   const auto memory = std::make_shared<memory_exporter>();

@@ -107,6 +107,14 @@ TEST_CASE("flush comes to its end while threads go on recording") {
   CHECK(balanced(telemetry.books().spans()));
 }
 
+TEST_CASE("flush is for what ended before it: spans that come meanwhile do not keep it") {
+  otlpkit::telemetry telemetry{settings_for({std::make_shared<recording_exporter>()}), no_variables};
+  record(3);
+  CHECK(telemetry.flush(2s));
+  CHECK(telemetry.shutdown(2s));
+  CHECK(balanced(telemetry.books().spans()));
+}
+
 TEST_CASE("a failing exporter does not hold back the other") {
   const auto good = std::make_shared<memory_exporter>();
   std::shared_ptr<otlpkit::sdk::exporter> bad;
@@ -173,9 +181,7 @@ TEST_CASE("the memory budget holds, and what does not fit is counted") {
     most = std::max(most, otlpkit::detail::global_runtime.spans.memory());
   }
   const std::string huge(1'000'000, 'x');
-  {
-    OTLPKIT_SPAN("huge", {"text", huge});
-  }
+  { OTLPKIT_SPAN("huge", {"text", huge}); }
   CHECK(most <= 256 * 1024);
   CHECK(telemetry.books().spans().dropped(drop_reason::queue_full) > 100);
   CHECK(telemetry.books().spans().dropped(drop_reason::too_large) == 1);

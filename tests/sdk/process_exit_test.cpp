@@ -103,7 +103,7 @@ TEST_CASE("spans are delivered however main ends, and one line of books is print
     const auto result = run_child(name, server);
     CHECK(result.status == 0);
     CHECK(result.output == "otlpkit: spans recorded=10 delivered=10 dropped=0\n");
-    const auto received = spans_of(server);
+    auto received = spans_of(server);
     CHECK(received.decoded);
     CHECK(received.ids.size() == 10);
     CHECK(received.by_name["work"] == 10);
@@ -133,8 +133,8 @@ TEST_CASE("threads that go on recording while the program exits do no harm, and 
   const auto result = run_child("threads_go_on", server);
   CHECK(result.status == 0);
   unsigned long long recorded = 0, delivered = 0, dropped = 0;
-  REQUIRE(std::sscanf(result.output.c_str(), "otlpkit: spans recorded=%llu delivered=%llu dropped=%llu", &recorded, &delivered,
-                      &dropped) == 3);
+  REQUIRE(std::sscanf(result.output.c_str(), "otlpkit: spans recorded=%llu delivered=%llu dropped=%llu", &recorded,
+                      &delivered, &dropped) == 3);
   CHECK(recorded >= 4);
   CHECK(recorded == delivered + dropped);
   CHECK(delivered == spans_of(server).ids.size());

@@ -46,7 +46,7 @@ module_report module_end() {
   return r;
 }
 
-pthread_t module_start_thread(const volatile int* go) {
+[[maybe_unused]] pthread_t module_start_thread(const volatile int* go) {
   pthread_t thread{};
   pthread_create(
       &thread, nullptr,
@@ -63,6 +63,6 @@ pthread_t module_start_thread(const volatile int* go) {
 
 }  // namespace
 
-#define OTLPKIT_TEST_MODULE(name)                                                                                    \
-  extern "C" [[gnu::visibility("default")]] module_functions name;                                                   \
-  module_functions name{&module_runtime, &module_begin, &module_record, &module_end, &module_start_thread}
+#define OTLPKIT_TEST_MODULE(name)                                  \
+  extern "C" [[gnu::visibility("default")]] module_functions name; \
+  module_functions name { &module_runtime, &module_begin, &module_record, &module_end, &module_start_thread }

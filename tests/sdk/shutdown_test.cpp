@@ -25,7 +25,8 @@ clock::duration time_of(Work work) {
 
 }  // namespace
 
-TEST_CASE("an exporter that never completes: flush and shutdown return at their deadline, and what it held is counted") {
+TEST_CASE(
+    "an exporter that never completes: flush and shutdown return at their deadline, and what it held is counted") {
   otlpkit::telemetry telemetry{settings_for({std::make_shared<silent_exporter>()}), no_variables};
   record(10);
   bool ok = true;
@@ -37,7 +38,8 @@ TEST_CASE("an exporter that never completes: flush and shutdown return at their 
   CHECK(telemetry.books().spans().dropped(drop_reason::shutdown) == 10);
 }
 
-TEST_CASE("an exporter that blocks the thread: flush and shutdown return at their deadline, and the next telemetry works") {
+TEST_CASE(
+    "an exporter that blocks the thread: flush and shutdown return at their deadline, and the next telemetry works") {
   const auto blocking = std::make_shared<blocking_exporter>();
   {
     otlpkit::telemetry telemetry{settings_for({blocking}), no_variables};

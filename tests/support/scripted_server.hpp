@@ -45,8 +45,8 @@ struct step {
     close_after_request,  ///< reads a request and closes without a word
     answer_early,         ///< answers after the head of the request, without reading its body, and closes
     answer_early_and_hang,  ///< the same, but leaves the connection open and the body unread
-    close_at_once,        ///< closes the connection as soon as it is accepted
-    never_read,           ///< accepts and does nothing
+    close_at_once,          ///< closes the connection as soon as it is accepted
+    never_read,             ///< accepts and does nothing
   };
   kind what = kind::answer;
   unsigned status = 200;
@@ -72,8 +72,8 @@ struct received_request {
   }
 };
 
-/// A TCP server on a port of its own and a thread of its own that follows a script of faults. Everything is bounded by the
-/// life of the object: the destructor closes what is open and joins.
+/// A TCP server on a port of its own and a thread of its own that follows a script of faults. Everything is bounded by
+/// the life of the object: the destructor closes what is open and joins.
 class scripted_server {
  public:
   using tcp = boost::asio::ip::tcp;
@@ -183,8 +183,8 @@ class scripted_server {
       case step::kind::answer_and_close:
       case step::kind::answer_early:
       case step::kind::answer_early_and_hang:
-        out = "HTTP/1.1 " + std::to_string(s.status) + " Scripted\r\nContent-Type: application/x-protobuf\r\n" + s.headers +
-              "Content-Length: " + std::to_string(s.body.size()) + "\r\n\r\n" + s.body;
+        out = "HTTP/1.1 " + std::to_string(s.status) + " Scripted\r\nContent-Type: application/x-protobuf\r\n" +
+              s.headers + "Content-Length: " + std::to_string(s.body.size()) + "\r\n\r\n" + s.body;
         co_await boost::asio::async_write(stream, boost::asio::buffer(out), ignoring);
         if (s.what == step::kind::answer_early_and_hang) co_await hang();
         co_return s.what == step::kind::answer && !ec;
@@ -236,7 +236,8 @@ class scripted_server {
     r.connection = connection;
     r.method = std::string{request.method_string()};
     r.target = std::string{request.target()};
-    for (const auto& field : request) r.headers.emplace_back(std::string{field.name_string()}, std::string{field.value()});
+    for (const auto& field : request)
+      r.headers.emplace_back(std::string{field.name_string()}, std::string{field.value()});
     r.body = request.body();
     r.at = std::chrono::steady_clock::now();
     const std::lock_guard lock{mutex_};

@@ -63,9 +63,11 @@ class recording {
     otlpkit::detail::global_runtime.spans.drain([&](std::uint16_t scope, std::string_view framed) {
       otlpkit::span_origin origin;
       origin.scope = otlpkit::scope_view{otlpkit::detail::global_scopes.encoded(scope)};
-      ok = otlpkit::for_each_span(framed, origin, [&out](const auto& span, const auto& from) {
-        out.push_back(otlpkit::testing::span_record::from(span, from));
-      }) && ok;
+      ok = otlpkit::for_each_span(framed, origin,
+                                  [&out](const auto& span, const auto& from) {
+                                    out.push_back(otlpkit::testing::span_record::from(span, from));
+                                  }) &&
+           ok;
       return true;
     });
     if (!ok) throw std::runtime_error{"a recorded span does not decode"};
@@ -99,8 +101,11 @@ template <class Id>
 
 /// A context as a header from another process would make it.
 [[nodiscard]] inline otlpkit::span_context remote_context(bool sampled, std::string_view state = {}) {
-  return {{{0x0102030405060708u, 0x1112131415161718u}}, {0x2122232425262728u},
-          sampled ? otlpkit::flag_sampled : std::uint8_t{0}, true, otlpkit::trace_state{state}};
+  return {{{0x0102030405060708u, 0x1112131415161718u}},
+          {0x2122232425262728u},
+          sampled ? otlpkit::flag_sampled : std::uint8_t{0},
+          true,
+          otlpkit::trace_state{state}};
 }
 
 }  // namespace support

@@ -23,5 +23,7 @@ struct recording {
   }
 
   /// Compares what ended since the last call with `expected`, without times and ids; empty when equal.
-  [[nodiscard]] std::string diff(std::string_view expected) { return otlpkit::testing::snapshot_diff(take(), expected); }
+  [[nodiscard]] std::string diff(std::string_view expected) {
+    return otlpkit::testing::snapshot_diff(take(), expected);
+  }
 };

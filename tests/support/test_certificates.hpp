@@ -7,13 +7,13 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <unistd.h>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <unistd.h>
 
 namespace otlpkit_test {
 
@@ -77,8 +77,8 @@ class test_authority {
     X509_gmtime_adj(X509_getm_notAfter(x.get()), 24 * 3600);
     must(X509_set_pubkey(x.get(), &key));
     X509_NAME* const subject = X509_get_subject_name(x.get());
-    must(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.c_str()), -1,
-                                    -1, 0));
+    must(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.c_str()),
+                                    -1, -1, 0));
     must(X509_set_issuer_name(x.get(), issuer != nullptr ? X509_get_subject_name(issuer) : subject));
     if (issuer == nullptr) extend(*x, NID_basic_constraints, "critical,CA:TRUE");
     if (!alternative_names.empty()) extend(*x, NID_subject_alt_name, alternative_names);

@@ -158,7 +158,8 @@ TEST_CASE("the current span belongs to its thread") {
 TEST_CASE("macros record on the current span") {
   recording spans;
   {
-    OTLPKIT_SPAN("product.view", {"product_id", 7}, {"locale", "de"}, {"c", 3}, {"d", 4}, {"e", 5}, {"f", 6}, {"g", 7}, {"h", 8});
+    OTLPKIT_SPAN("product.view", {"product_id", 7}, {"locale", "de"}, {"c", 3}, {"d", 4}, {"e", 5}, {"f", 6}, {"g", 7},
+                 {"h", 8});
     OTLPKIT_RECORD("cache_hit", true);
     OTLPKIT_RECORD("product_id", 8);
     OTLPKIT_EVENT("cache.evicted", {"entries", 2}, {"why", "full"});

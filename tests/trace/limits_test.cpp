@@ -96,7 +96,8 @@ TEST_CASE("text is cut after so many code points, bytes after so many bytes") {
   recording spans{{.limits = {.attribute_value_length = 3}}};
   const unsigned char raw[] = {1, 2, 3, 4};
   {
-    span s{"a name has no limit", {{"ascii", "abcd"}, {"short", "abc"}, {"wide", "\xF0\x9F\x9B\x92\xC3\xBC\xE2\x82\xAC!"}}};
+    span s{"a name has no limit",
+           {{"ascii", "abcd"}, {"short", "abc"}, {"wide", "\xF0\x9F\x9B\x92\xC3\xBC\xE2\x82\xAC!"}}};
     s.set("bytes", byte_view{raw, sizeof raw});
     s.set("array", std::vector<std::string>{"abcd", "x"});
     s.set("map", std::map<std::string, std::string>{{"a long key", "abcd"}});

@@ -103,8 +103,11 @@ TEST_CASE("a ratio keeps the traces whose low 56 bits reach the threshold") {
   const trace_id_ratio_sampler quarter{0.25};
   CHECK(quarter.keeps(with_randomness(all / 4 * 3)));
   CHECK_FALSE(quarter.keeps(with_randomness(all / 4 * 3 - 1)));
-  for (const double never : {0.0, -1.0, -INFINITY}) CHECK_FALSE(trace_id_ratio_sampler{never}.keeps(with_randomness(all - 1)));
-  for (const double always : {1.0, 2.0, static_cast<double>(INFINITY), static_cast<double>(NAN)}) CHECK(trace_id_ratio_sampler{always}.keeps(with_randomness(0)));
+  for (const double never : {0.0, -1.0, -HUGE_VAL})
+    CHECK_FALSE(trace_id_ratio_sampler{never}.keeps(with_randomness(all - 1)));
+  for (const double always : {1.0, 2.0, HUGE_VAL, std::nan("")}) {
+    CHECK(trace_id_ratio_sampler{always}.keeps(with_randomness(0)));
+  }
 }
 
 TEST_CASE("a ratio keeps its share, and a higher one all that a lower one keeps") {
@@ -159,7 +162,8 @@ TEST_CASE("a parent based sampler asks the one for the case at hand") {
   parent_based_sampler chosen{{&root, &remote_sampled, &remote_not_sampled, &local_sampled, &local_not_sampled}};
   recording spans{{.sampler = &chosen, .parent_based = false}};
   const auto asked = [&] {
-    return std::vector<int>{root.asked, remote_sampled.asked, remote_not_sampled.asked, local_sampled.asked, local_not_sampled.asked};
+    return std::vector<int>{root.asked, remote_sampled.asked, remote_not_sampled.asked, local_sampled.asked,
+                            local_not_sampled.asked};
   };
   span_context local = support::remote_context(true);
   local.remote = false;
@@ -201,7 +205,9 @@ TEST_CASE("a sampler sees name, kind, parent, trace, the first fields and the li
   recording spans{{.sampler = &chosen, .parent_based = false}};
   const span_context parent = support::remote_context(true, "k=v");
   {
-    span s{std::string{"run time name"}, {{"a", 1}, {"b", 2}}, {.kind = span_kind::consumer, .parent = parent, .links = {{parent, {{"in link", 1}}}}}};
+    span s{std::string{"run time name"},
+           {{"a", 1}, {"b", 2}},
+           {.kind = span_kind::consumer, .parent = parent, .links = {{parent, {{"in link", 1}}}}}};
     CHECK(chosen.trace == s.context().trace);
   }
   CHECK(chosen.name == "run time name");
@@ -212,9 +218,7 @@ TEST_CASE("a sampler sees name, kind, parent, trace, the first fields and the li
   CHECK(chosen.parent.state.header() == "k=v");
   CHECK(chosen.keys == std::vector<std::string>{"a", "b"});
   CHECK(chosen.links == 1);
-  {
-    OTLPKIT_SPAN("by macro", {"c", 3});
-  }
+  { OTLPKIT_SPAN("by macro", {"c", 3}); }
   CHECK(chosen.keys == std::vector<std::string>{"c"});
   CHECK_FALSE(chosen.parent.valid());
 }

@@ -63,7 +63,9 @@ std::string in_quotes(std::string_view text) { return '"' + std::string{text} + 
 
 /// What is recorded, as decode_spans.py reads it.
 std::string json(const any& a);
-std::string tagged(const char* kind, std::string_view content) { return "[" + in_quotes(kind) + "," + std::string{content} + "]"; }
+std::string tagged(const char* kind, std::string_view content) {
+  return "[" + in_quotes(kind) + "," + std::string{content} + "]";
+}
 
 struct to_json {
   std::string operator()(std::nullptr_t) const { return tagged("empty", "null"); }
@@ -124,8 +126,9 @@ class generator {
       case 0: return {nullptr};
       case 1: return {below(2) == 0};
       case 2: return {static_cast<std::int64_t>(word())};
-      case 3: return {std::array{std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0}, std::int64_t{127},
-                                 std::int64_t{128}, std::numeric_limits<std::int64_t>::max()}[below(6)]};
+      case 3:
+        return {std::array{std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
+                           std::int64_t{127}, std::int64_t{128}, std::numeric_limits<std::int64_t>::max()}[below(6)]};
       case 4: return {word() | std::uint64_t{1} << 63};
       case 5: return {std::array{std::nan(""), -0.0, 0.0, 1e-320, HUGE_VAL, -HUGE_VAL, 0.1}[below(7)]};
       case 6: return {generated::raw_bytes{text()}};
@@ -148,7 +151,10 @@ class generator {
     return out;
   }
   span_context context() {
-    return {{{word(), word() | 1}}, {word() | 1}, static_cast<std::uint8_t>(below(4)), below(2) == 0,
+    return {{{word(), word() | 1}},
+            {word() | 1},
+            static_cast<std::uint8_t>(below(4)),
+            below(2) == 0,
             below(3) == 0 ? trace_state{"vendor=a,other=" + std::string(below(200), 't')} : trace_state{}};
   }
 
@@ -172,7 +178,8 @@ std::string flags(const span_context& c, bool remote) {
 
 /// Records a random span; returns what it was told.
 std::string record_one(generator& g) {
-  static constexpr span_kind kinds[] = {span_kind::internal, span_kind::server, span_kind::client, span_kind::producer, span_kind::consumer};
+  static constexpr span_kind kinds[] = {span_kind::internal, span_kind::server, span_kind::client, span_kind::producer,
+                                        span_kind::consumer};
   span_context parent = g.below(2) == 0 ? g.context() : span_context{};
   if (parent.valid()) parent.flags |= flag_sampled;
   const std::uint64_t start = 1 + g.below(std::size_t{1} << 62);
@@ -211,10 +218,11 @@ std::string record_one(generator& g) {
   if (g.below(4) == 0) s.rename(name = g.text());
   s.end(end);
 
-  return out + R"(,"name":")" + hex_of(name) + R"(","kind":)" + std::to_string(static_cast<int>(kind)) + R"(,"start":")" +
-         std::to_string(start) + R"(","end":")" + std::to_string(end) + R"(","attributes":)" + json(set) + R"(,"events":[)" +
-         events + R"(],"links":[)" + links + R"(],"status":)" + std::to_string(static_cast<int>(status)) +
-         R"(,"status_message":")" + (status == status_code::error ? hex_of(description) : "") + "\"}";
+  return out + R"(,"name":")" + hex_of(name) + R"(","kind":)" + std::to_string(static_cast<int>(kind)) +
+         R"(,"start":")" + std::to_string(start) + R"(","end":")" + std::to_string(end) + R"(","attributes":)" +
+         json(set) + R"(,"events":[)" + events + R"(],"links":[)" + links + R"(],"status":)" +
+         std::to_string(static_cast<int>(status)) + R"(,"status_message":")" +
+         (status == status_code::error ? hex_of(description) : "") + "\"}";
 }
 
 /// What waits, as the export request of a service. It is grouped by this test, not by the pipeline.
@@ -244,7 +252,9 @@ int decode(const std::string& bytes, std::string_view rest, const std::string& a
 
 struct fixed_ids final : id_generator {
   trace_id new_trace_id() noexcept override { return {}; }
-  span_id new_span_id() noexcept override { return std::bit_cast<span_id>(std::array<unsigned char, 8>{0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18}); }
+  span_id new_span_id() noexcept override {
+    return std::bit_cast<span_id>(std::array<unsigned char, 8>{0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18});
+  }
 };
 
 }  // namespace
@@ -271,7 +281,8 @@ TEST_CASE("a span has the bytes of the golden vector, but for their order") {
   fixed_ids ids;
   recording spans{{.ids = &ids}};
   static const instrumentation_scope lib{"lib", "1"};
-  const auto trace = std::bit_cast<trace_id>(std::array<unsigned char, 16>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
+  const auto trace =
+      std::bit_cast<trace_id>(std::array<unsigned char, 16>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
   const auto id = [](unsigned char first) {
     std::array<unsigned char, 8> bytes{};
     for (unsigned char& b : bytes) b = first++;
@@ -280,7 +291,8 @@ TEST_CASE("a span has the bytes of the golden vector, but for their order") {
   const span_context parent{trace, id(0x21), flag_sampled, false, {}};
   const span_context linked{trace, id(0x31), flag_sampled, true, {}};
   {
-    span s{"op", {{"i", -1}, {"b", false}, {"d", 0.5}},
+    span s{"op",
+           {{"i", -1}, {"b", false}, {"d", 0.5}},
            {.kind = span_kind::server, .parent = parent, .start_time = 1'544'712'660'000'000'000, .scope = &lib}};
     s.event("e", {}, 1'544'712'660'500'000'000);
     s.link(linked);
@@ -288,8 +300,11 @@ TEST_CASE("a span has the bytes of the golden vector, but for their order") {
     s.end(1'544'712'661'000'000'000);
   }
   CHECK(decode(request("s"), "",
-               "0ad0010a150a130a0c736572766963652e6e616d6512030a017312b6010a080a036c696212013112a9010a100102030405060708090a0b0c0d"
-               "0e0f1012081112131415161718220821222324252627282a026f70300239004859e3faeb6f15410012f41efbeb6f154a100a0169120b18ffff"
-               "ffffffffffffff014a070a0162120210004a0e0a0164120921000000000000e03f5a0c0900ad2601fbeb6f151201656a210a10010203040506"
+               "0ad0010a150a130a0c736572766963652e6e616d6512030a017312b6010a080a036c696212013112a9010a10010203040506070"
+               "8090a0b0c0d"
+               "0e0f1012081112131415161718220821222324252627282a026f70300239004859e3faeb6f15410012f41efbeb6f154a100a016"
+               "9120b18ffff"
+               "ffffffffffffff014a070a0162120210004a0e0a0164120921000000000000e03f5a0c0900ad2601fbeb6f151201656a210a100"
+               "10203040506"
                "0708090a0b0c0d0e0f101208313233343536373835010300007a0712036261641802850101010000") == 0);
 }

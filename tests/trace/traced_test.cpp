@@ -78,9 +78,9 @@ TEST_CASE("traced passes references, nothing, and results that can only be moved
   const std::unique_ptr<int> moved = traced("moved", [] { return std::make_unique<int>(3); });
   CHECK(*moved == 3);
   CHECK(traced("with the span", [](span& s) {
-          s.set("k", 1);
-          return s.recording();
-        }));
+    s.set("k", 1);
+    return s.recording();
+  }));
   CHECK(spans.take().size() == 4);
 }
 
@@ -118,7 +118,8 @@ TEST_CASE("an exception passes each traced call on its way and every span says s
 
 TEST_CASE("an error code that says failure marks the span") {
   recording spans;
-  const std::error_code code = traced("read", [] { return std::make_error_code(std::errc::no_such_file_or_directory); });
+  const std::error_code code =
+      traced("read", [] { return std::make_error_code(std::errc::no_such_file_or_directory); });
   CHECK(code == std::errc::no_such_file_or_directory);
   const span_record r = spans.take_one();
   CHECK(r.is_error());
@@ -149,10 +150,12 @@ TEST_CASE("the error in an expected-like result marks the span, whatever its typ
   CHECK(r.attributes["error.type"] == "shop::plain");
   CHECK(r.attributes["error.code"] == 1);
 
-  static_cast<void>(traced("code", [] { return expected<int, std::error_code>::failed(std::make_error_code(std::errc::timed_out)); }));
+  static_cast<void>(traced(
+      "code", [] { return expected<int, std::error_code>::failed(std::make_error_code(std::errc::timed_out)); }));
   CHECK(spans.take_one().attributes["error.type"] == "generic");
 
-  static_cast<void>(traced("exception", [] { return expected<int, shop::out_of_stock>::failed(shop::out_of_stock{"empty"}); }));
+  static_cast<void>(
+      traced("exception", [] { return expected<int, shop::out_of_stock>::failed(shop::out_of_stock{"empty"}); }));
   r = spans.take_one();
   CHECK(r.attributes["error.type"] == "shop::out_of_stock");
   CHECK(r.status_message == "empty");

@@ -20,10 +20,11 @@ namespace otlpkit::inline OTLPKIT_ABI::sqlite {
 /// An SQLite call failed. status_code() is the extended result code as text ("2067").
 class error : public db::error {
  public:
-  error(int extended_code, const std::string& message) : db::error{std::to_string(extended_code), message}, code_{extended_code} {}
+  error(int extended_code, const std::string& message)
+      : db::error{std::to_string(extended_code), message}, code_{extended_code} {}
 
-  [[nodiscard]] int extended_code() const noexcept { return code_; }   ///< SQLITE_CONSTRAINT_UNIQUE, ...
-  [[nodiscard]] int code() const noexcept { return code_ & 0xFF; }     ///< SQLITE_CONSTRAINT, SQLITE_BUSY, ...
+  [[nodiscard]] int extended_code() const noexcept { return code_; }  ///< SQLITE_CONSTRAINT_UNIQUE, ...
+  [[nodiscard]] int code() const noexcept { return code_ & 0xFF; }    ///< SQLITE_CONSTRAINT, SQLITE_BUSY, ...
 
  private:
   int code_;
@@ -31,9 +32,9 @@ class error : public db::error {
 
 /// How a database is opened.
 struct options {
-  int busy_timeout_ms = 5'000;         ///< how long a statement waits for another connection's lock
-  bool foreign_keys = true;            ///< enforced
-  bool write_ahead_log = true;         ///< readers and the writer do not wait for each other; ignored in memory
+  int busy_timeout_ms = 5'000;  ///< how long a statement waits for another connection's lock
+  bool foreign_keys = true;     ///< enforced
+  bool write_ahead_log = true;  ///< readers and the writer do not wait for each other; ignored in memory
   bool read_only = false;
   std::size_t cached_statements = 64;  ///< prepared statements kept, the least recently used leaves first
   std::string name_space = {};         ///< db.namespace; empty: the path as given
@@ -42,8 +43,8 @@ struct options {
 /// A connection to an SQLite database, for otlpkit::db::traced_db or by itself. Placeholders are $1, $2, ...; rows are
 /// copied out. The concept is otlpkit::db::connection.
 ///
-/// One thread at a time may use it; give each thread its own (two connections to ":memory:" are two databases). Text and
-/// names are UTF-8.
+/// One thread at a time may use it; give each thread its own (two connections to ":memory:" are two databases). Text
+/// and names are UTF-8.
 class connection {
  public:
   /// Opens `path`, creating the file unless it is read-only; ":memory:" is a database of its own. Throws sqlite::error.
@@ -52,11 +53,14 @@ class connection {
     info_.name_space = o.name_space.empty() ? path : o.name_space;
     info_.embedded = true;
     info_.begin = "BEGIN IMMEDIATE";  // a transaction that reads first and writes later would fail where this one waits
-    const int flags = (o.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
+    const int flags =
+        (o.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
     sqlite3* handle = nullptr;
     const int code = ::sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
     handle_.reset(handle);
-    if (code != SQLITE_OK) throw sqlite::error{handle != nullptr ? ::sqlite3_extended_errcode(handle) : code, "cannot open \"" + path + "\": " + ::sqlite3_errstr(code)};
+    if (code != SQLITE_OK)
+      throw sqlite::error{handle != nullptr ? ::sqlite3_extended_errcode(handle) : code,
+                          "cannot open \"" + path + "\": " + ::sqlite3_errstr(code)};
     ::sqlite3_extended_result_codes(handle, 1);
     ::sqlite3_busy_timeout(handle, o.busy_timeout_ms);
     query(o.foreign_keys ? "PRAGMA foreign_keys = ON" : "PRAGMA foreign_keys = OFF", {});
@@ -94,7 +98,8 @@ class connection {
 
   /// Runs a script of any number of statements without parameters: migrations.
   void run_script(const std::string& sql) {
-    if (const int code = ::sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr); code != SQLITE_OK) fail(code);
+    if (const int code = ::sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr); code != SQLITE_OK)
+      fail(code);
   }
 
   /// SQLite's own handle, for what is not wrapped.
@@ -137,8 +142,9 @@ class connection {
   };
 
   [[noreturn]] void fail(int code) const {
-    throw sqlite::error{::sqlite3_extended_errcode(handle_.get()) != SQLITE_OK ? ::sqlite3_extended_errcode(handle_.get()) : code,
-                        ::sqlite3_errmsg(handle_.get())};
+    throw sqlite::error{
+        ::sqlite3_extended_errcode(handle_.get()) != SQLITE_OK ? ::sqlite3_extended_errcode(handle_.get()) : code,
+        ::sqlite3_errmsg(handle_.get())};
   }
 
   [[nodiscard]] sqlite3_stmt* prepare(std::string_view sql) {
@@ -147,13 +153,16 @@ class connection {
       statements_.splice(statements_.begin(), statements_, it);
       return it->statement.get();
     }
-    if (sql.size() > INT32_MAX) throw sqlite::error{SQLITE_TOOBIG, "a statement of " + std::to_string(sql.size()) + " bytes"};
+    if (sql.size() > INT32_MAX)
+      throw sqlite::error{SQLITE_TOOBIG, "a statement of " + std::to_string(sql.size()) + " bytes"};
     sqlite3_stmt* made = nullptr;
     const char* rest = nullptr;
-    const int code = ::sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &made, &rest);
+    const int code = ::sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
+                                          SQLITE_PREPARE_PERSISTENT, &made, &rest);
     std::unique_ptr<sqlite3_stmt, finalize> owned{made};
     if (code != SQLITE_OK) fail(code);
-    if (made == nullptr) throw sqlite::error{SQLITE_MISUSE, "a statement was expected, got nothing but white space or comments"};
+    if (made == nullptr)
+      throw sqlite::error{SQLITE_MISUSE, "a statement was expected, got nothing but white space or comments"};
     if (has_statement({rest, static_cast<std::size_t>(sql.data() + sql.size() - rest)})) {
       throw sqlite::error{SQLITE_MISUSE, "one statement was expected, got several"};
     }
@@ -174,15 +183,18 @@ class connection {
   void bind(sqlite3_stmt* s, db::parameters values) const {
     const int wanted = ::sqlite3_bind_parameter_count(s);
     if (static_cast<std::size_t>(wanted) != values.size()) {
-      throw sqlite::error{SQLITE_RANGE, "the statement has " + std::to_string(wanted) + " parameters, got " + std::to_string(values.size())};
+      throw sqlite::error{SQLITE_RANGE, "the statement has " + std::to_string(wanted) + " parameters, got " +
+                                            std::to_string(values.size())};
     }
     for (int i = 1; i <= wanted; ++i) {
       // SQLite takes $1 for a name and numbers it by its first use; the name says which value is meant.
       std::size_t which = static_cast<std::size_t>(i);
       if (const char* const name = ::sqlite3_bind_parameter_name(s, i); name != nullptr && name[0] == '$') {
         which = 0;
-        for (const char* p = name + 1; *p >= '0' && *p <= '9' && which <= values.size(); ++p) which = which * 10 + static_cast<std::size_t>(*p - '0');
-        if (which == 0 || which > values.size()) throw sqlite::error{SQLITE_RANGE, std::string{"no value for the parameter "} + name};
+        for (const char* p = name + 1; *p >= '0' && *p <= '9' && which <= values.size(); ++p)
+          which = which * 10 + static_cast<std::size_t>(*p - '0');
+        if (which == 0 || which > values.size())
+          throw sqlite::error{SQLITE_RANGE, std::string{"no value for the parameter "} + name};
       }
       if (const int code = bind_one(s, i, values[which - 1]); code != SQLITE_OK) fail(code);
     }
@@ -194,9 +206,11 @@ class connection {
       case kind::integer: return ::sqlite3_bind_int64(s, at, v.integer());
       case kind::real: return ::sqlite3_bind_double(s, at, v.real());
       case kind::text:
-        return ::sqlite3_bind_text64(s, at, v.text().empty() ? "" : v.text().data(), v.text().size(), SQLITE_STATIC, SQLITE_UTF8);
+        return ::sqlite3_bind_text64(s, at, v.text().empty() ? "" : v.text().data(), v.text().size(), SQLITE_STATIC,
+                                     SQLITE_UTF8);
       case kind::blob:
-        return v.text().empty() ? ::sqlite3_bind_zeroblob(s, at, 0) : ::sqlite3_bind_blob64(s, at, v.text().data(), v.text().size(), SQLITE_STATIC);
+        return v.text().empty() ? ::sqlite3_bind_zeroblob(s, at, 0)
+                                : ::sqlite3_bind_blob64(s, at, v.text().data(), v.text().size(), SQLITE_STATIC);
       case kind::null: break;
     }
     return ::sqlite3_bind_null(s, at);
@@ -216,9 +230,11 @@ class connection {
     if (type == SQLITE_INTEGER) return {kind::integer, ::sqlite3_column_int64(s, column), 0, {}};
     if (type == SQLITE_FLOAT) return {kind::real, 0, ::sqlite3_column_double(s, column), {}};
     if (type == SQLITE_NULL) return {};
-    const void* const data = type == SQLITE_TEXT ? static_cast<const void*>(::sqlite3_column_text(s, column)) : ::sqlite3_column_blob(s, column);
+    const void* const data = type == SQLITE_TEXT ? static_cast<const void*>(::sqlite3_column_text(s, column))
+                                                 : ::sqlite3_column_blob(s, column);
     const auto size = static_cast<std::size_t>(::sqlite3_column_bytes(s, column));
-    return {type == SQLITE_TEXT ? kind::text : kind::blob, 0, 0, data == nullptr ? std::string{} : std::string{static_cast<const char*>(data), size}};
+    return {type == SQLITE_TEXT ? kind::text : kind::blob, 0, 0,
+            data == nullptr ? std::string{} : std::string{static_cast<const char*>(data), size}};
   }
 
   db::connection_info info_;

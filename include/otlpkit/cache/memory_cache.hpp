@@ -17,8 +17,8 @@ namespace otlpkit::inline OTLPKIT_ABI::cache {
 
 /// The bounds of a memory_cache, and its clock.
 struct memory_cache_options {
-  std::size_t max_entries = 10'000;                     ///< the least recently used goes first; 0 keeps nothing
-  time_to_live default_ttl = {};                        ///< for set() without one
+  std::size_t max_entries = 10'000;                        ///< the least recently used goes first; 0 keeps nothing
+  time_to_live default_ttl = {};                           ///< for set() without one
   std::uint64_t (*now)() noexcept = &platform::steady_ns;  ///< nanoseconds of a clock that never goes back
 };
 
@@ -105,7 +105,7 @@ class memory_cache {
     Value content;
     std::uint64_t expires_at;
   };
-  using list = std::list<entry>;                                             // most recently used first
+  using list = std::list<entry>;                                                // most recently used first
   using index = std::unordered_map<std::string_view, typename list::iterator>;  // views of the entries' keys
 
   [[nodiscard]] std::uint64_t expiry(time_to_live ttl) const noexcept {

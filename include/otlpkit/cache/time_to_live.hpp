@@ -13,11 +13,11 @@ class time_to_live {
   constexpr time_to_live() noexcept = default;
 
   template <class Duration>
-    requires requires(const Duration& d) {
-      d.count();
-      Duration::period::num;
-      Duration::period::den;
-    }
+  requires requires(const Duration& d) {
+    d.count();
+    Duration::period::num;
+    Duration::period::den;
+  }
   constexpr time_to_live(const Duration& d) noexcept {  // NOLINT(google-explicit-constructor)
     const double ns = static_cast<double>(d.count()) * 1e9 * static_cast<double>(Duration::period::num) /
                       static_cast<double>(Duration::period::den);
@@ -25,7 +25,8 @@ class time_to_live {
       ns_ = 0;
     } else if (ns < 9.2e18) {
       // In integers, so that a TTL given in nanoseconds is kept to the last one.
-      constexpr auto scale = static_cast<double>(Duration::period::num) * 1e9 / static_cast<double>(Duration::period::den);
+      constexpr auto scale =
+          static_cast<double>(Duration::period::num) * 1e9 / static_cast<double>(Duration::period::den);
       if constexpr (scale >= 1) {
         ns_ = static_cast<std::int64_t>(static_cast<double>(d.count()) * scale);
         if constexpr (scale == 1) ns_ = static_cast<std::int64_t>(d.count());

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/metrics/macros.hpp>
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/trace/observed_call.hpp>
 
@@ -13,7 +12,8 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::cache {
 
-/// Anything with get, set and erase. get() returns what is true when there is a value: an optional, a pointer, an expected.
+/// Anything with get, set and erase. get() returns what is true when there is a value: an optional, a pointer, an
+/// expected.
 template <class C>
 concept cache_like = requires(std::remove_reference_t<C>& c, std::string_view key) {
   c.get(key);
@@ -23,8 +23,8 @@ concept cache_like = requires(std::remove_reference_t<C>& c, std::string_view ke
 /// What a traced_cache is called and what it does when the cache fails.
 struct traced_cache_options {
   std::string name = "default";  ///< in span names and otlpkit.cache.name; of low cardinality
-  /// Off: exceptions are recorded and passed on. On: they are recorded and end here, as a miss for get() and as nothing done
-  /// for set() and erase(), so that the program goes on without the cache.
+  /// Off: exceptions are recorded and passed on. On: they are recorded and end here, as a miss for get() and as nothing
+  /// done for set() and erase(), so that the program goes on without the cache.
   bool tolerate_errors = false;
 };
 
@@ -79,13 +79,13 @@ struct cache_operation {
 
 }  // namespace detail
 
-/// A cache whose calls are spans, `cache.get NAME` and so on, with hit or miss and failures, and whose lookups are counted.
-/// Returns what the wrapped cache returns; as thread-safe as that.
+/// A cache whose calls are spans, `cache.get NAME` and so on, with hit or miss and failures, and whose lookups are
+/// counted. Returns what the wrapped cache returns; as thread-safe as that.
 ///
 /// \code
 /// otlpkit::cache::memory_cache<product> memory;
-/// otlpkit::cache::traced_cache products{memory, {.name = "products"}};   // refers to `memory`; a temporary is moved in
-/// \endcode
+/// otlpkit::cache::traced_cache products{memory, {.name = "products"}};   // refers to `memory`; a temporary is moved
+/// in \endcode
 template <cache_like Cache>
 class traced_cache {
  public:
@@ -106,7 +106,8 @@ class traced_cache {
 
   template <class Key>
   decltype(auto) erase(const Key& key) {
-    return otlpkit::detail::observe(operation("cache.erase", false), [&]() -> decltype(auto) { return cache_.erase(key); });
+    return otlpkit::detail::observe(operation("cache.erase", false),
+                                    [&]() -> decltype(auto) { return cache_.erase(key); });
   }
 
   [[nodiscard]] std::string_view name() const noexcept { return options_.name; }

@@ -14,7 +14,8 @@
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
-/// What attributes of spans, events, links and log records may take (OpenTelemetry specification, common, attribute limits).
+/// What attributes of spans, events, links and log records may take (OpenTelemetry specification, common, attribute
+/// limits).
 struct attribute_limits {
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
@@ -48,7 +49,8 @@ class value_writer {
     if (wire::byte* p = room(2)) out_.advance_to(wire::put_varint(tagged(p, 0x10), static_cast<std::uint64_t>(v)));
   }
   void integer(std::int64_t v) noexcept {
-    if (wire::byte* p = room(1 + wire::max_varint)) out_.advance_to(wire::put_varint(tagged(p, 0x18), static_cast<std::uint64_t>(v)));
+    if (wire::byte* p = room(1 + wire::max_varint))
+      out_.advance_to(wire::put_varint(tagged(p, 0x18), static_cast<std::uint64_t>(v)));
   }
   void floating(double v) noexcept {
     if (wire::byte* p = room(9)) out_.advance_to(wire::put_fixed(tagged(p, 0x21), std::bit_cast<std::uint64_t>(v)));
@@ -115,7 +117,8 @@ class value_writer {
     --depth_;
   }
   void content(wire::byte tag, std::string_view v) noexcept {
-    if (wire::byte* p = room(1 + wire::max_varint + v.size())) out_.advance_to(wire::put_field(p, tag, v.data(), v.size()));
+    if (wire::byte* p = room(1 + wire::max_varint + v.size()))
+      out_.advance_to(wire::put_field(p, tag, v.data(), v.size()));
   }
   static wire::byte* tagged(wire::byte* p, wire::byte tag) noexcept {
     *p = tag;
@@ -167,7 +170,8 @@ class attribute_writer {
   [[nodiscard]] bool maybe_has(const field_key& key) const noexcept { return (seen_ & key.bit()) != 0; }
 
   /// Puts attributes into `out`, whose attributes of this record start at or after offset `from`.
-  OTLPKIT_ALWAYS_INLINE void put(record_buffer& out, std::size_t from, const attribute_limits& limits, const field& f) noexcept {
+  OTLPKIT_ALWAYS_INLINE void put(record_buffer& out, std::size_t from, const attribute_limits& limits,
+                                 const field& f) noexcept {
     const field_key& key = f.key;
     if ((seen_ & key.bit()) != 0 || count_ >= limits.count || !key.ascii()) [[unlikely]] {
       return put_checked(out, from, limits, f);
@@ -216,13 +220,16 @@ class attribute_writer {
     *p++ = 0x18;
     out.advance_to(wire::put_varint(p, static_cast<std::uint64_t>(v)));
   }
-  OTLPKIT_NOINLINE void put_text(record_buffer& out, const attribute_limits& limits, const field_key& key, std::string_view v) noexcept {
-    if (v.size() > limits.value_length || !utf8::is_valid(v)) [[unlikely]] return put_any(out, limits, key, value{v});
+  OTLPKIT_NOINLINE void put_text(record_buffer& out, const attribute_limits& limits, const field_key& key,
+                                 std::string_view v) noexcept {
+    if (v.size() > limits.value_length || !utf8::is_valid(v)) [[unlikely]]
+      return put_any(out, limits, key, value{v});
     if (!begin(out, key, v.size() + 1 + wire::max_varint)) return;
     wire::byte* const p = put_head(out.at(), key, wire::field_size(v.size()));
     out.advance_to(wire::put_field(p, 0x0A, v.data(), v.size()));
   }
-  OTLPKIT_NOINLINE void put_any(record_buffer& out, const attribute_limits& limits, const field_key& key, const value& v) noexcept {
+  OTLPKIT_NOINLINE void put_any(record_buffer& out, const attribute_limits& limits, const field_key& key,
+                                const value& v) noexcept {
     const std::size_t before = out.size();
     value_writer writer{out, limits};
     std::size_t pair = 0;
@@ -243,7 +250,8 @@ class attribute_writer {
   }
 
   /// The ways off the fast path: the key may be there already, the record is full, or the key must be looked at.
-  OTLPKIT_COLD void put_checked(record_buffer& out, std::size_t from, const attribute_limits& limits, const field& f) noexcept {
+  OTLPKIT_COLD void put_checked(record_buffer& out, std::size_t from, const attribute_limits& limits,
+                                const field& f) noexcept {
     if (f.key.size() == 0) {
       ++dropped_;
       return;
@@ -258,7 +266,8 @@ class attribute_writer {
   }
 
   /// Under the key as it will be read, so that two keys that differ in their invalid bytes alone are one.
-  OTLPKIT_COLD void put_repaired(record_buffer& out, std::size_t from, const attribute_limits& limits, const field& f) noexcept {
+  OTLPKIT_COLD void put_repaired(record_buffer& out, std::size_t from, const attribute_limits& limits,
+                                 const field& f) noexcept {
     record_buffer key;
     if (!key.room(3 * f.key.size())) {
       ++dropped_;

@@ -15,31 +15,30 @@ namespace otlpkit::inline OTLPKIT_ABI {
 
 class value_writer;
 
-/// The key of a field. From a string literal it is made at compile time and costs nothing; a key known only at run time is
-/// given as a std::string_view and must stay valid for the call. Keys are not empty; invalid UTF-8 in one is replaced by
-/// U+FFFD.
+/// The key of a field. From a string literal it is made at compile time and costs nothing; a key known only at run time
+/// is given as a std::string_view and must stay valid for the call. Keys are not empty; invalid UTF-8 in one is
+/// replaced by U+FFFD.
 class field_key {
  public:
   template <std::size_t n>
-  consteval field_key(const char (&literal)[n]) : data_{literal}, size_{n - 1}, bit_{bit_of(literal, n - 1)} {  // NOLINT(google-explicit-constructor)
+  consteval field_key(const char (&literal)[n])
+      : data_{literal}, size_{n - 1}, bit_{bit_of(literal, n - 1)} {  // NOLINT(google-explicit-constructor)
     static_assert(n > 1, "a field needs a key");
     for (std::size_t i = 0; i + 1 < n; ++i) ascii_ = ascii_ && static_cast<unsigned char>(literal[i]) < 0x80;
   }
 
   template <class Text>
-    requires(std::convertible_to<const Text&, std::string_view> && !std::is_array_v<Text>)
-  constexpr field_key(const Text& text) noexcept  // NOLINT(google-explicit-constructor)
-      : data_{std::string_view{text}.data()},
-        size_{std::string_view{text}.size()},
-        bit_{bit_of(data_, size_)},
+  requires(std::convertible_to<const Text&, std::string_view> && !std::is_array_v<Text>) constexpr field_key(
+      const Text& text) noexcept  // NOLINT(google-explicit-constructor)
+      : data_{std::string_view{text}.data()}, size_{std::string_view{text}.size()}, bit_{bit_of(data_, size_)},
         ascii_{false} {}
 
   [[nodiscard]] constexpr const char* data() const noexcept { return data_; }
   [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
   [[nodiscard]] constexpr std::string_view text() const noexcept { return {data_, size_}; }
 
-  /// One bit of 64, chosen by the key: a message ors the bits of its keys and need look for an earlier one only if the bit
-  /// is there already.
+  /// One bit of 64, chosen by the key: a message ors the bits of its keys and need look for an earlier one only if the
+  /// bit is there already.
   [[nodiscard]] constexpr std::uint64_t bit() const noexcept { return bit_; }
 
   /// Known to be ASCII, and so to be valid.
@@ -58,7 +57,8 @@ class field_key {
 
   static constexpr std::uint64_t bit_of(const char* p, std::size_t size) noexcept {
     const std::size_t part = size < 8 ? size : 8;  // keys differ at an end more often than in the middle
-    const std::uint64_t mixed = (load(p, part) ^ load(p + size - part, part) * 0x9E3779B97F4A7C15u ^ size) * 0xBF58476D1CE4E5B9u;
+    const std::uint64_t mixed =
+        (load(p, part) ^ load(p + size - part, part) * 0x9E3779B97F4A7C15u ^ size) * 0xBF58476D1CE4E5B9u;
     return std::uint64_t{1} << (mixed >> 58);
   }
 
@@ -80,7 +80,8 @@ template <class T>
 concept text_like = std::convertible_to<const T&, std::string_view> && !std::is_null_pointer_v<T>;
 
 template <class T>
-concept byte_like = std::same_as<std::remove_cv_t<T>, std::byte> || std::same_as<std::remove_cv_t<T>, unsigned char>;
+concept byte_like = std::same_as<std::remove_cv_t<T>, std::byte> || std::same_as < std::remove_cv_t<T>,
+unsigned char > ;
 
 template <class T>
 concept byte_range = requires(const T& v) {
@@ -103,11 +104,15 @@ concept range_like = std::is_array_v<T> || requires(const T& v) {
 
 /// Has a function attribute_value(const T&) in its own namespace that says what to record for it.
 template <class T>
-concept customised = requires(const T& v) { attribute_value(v); };
+concept customised = requires(const T& v) {
+  attribute_value(v);
+};
 
 /// An enumeration with a to_string() in its namespace.
 template <class T>
-concept named_enum = std::is_enum_v<T> && requires(T v) { std::string_view{to_string(v)}; };
+concept named_enum = std::is_enum_v<T> && requires(T v) {
+  std::string_view{to_string(v)};
+};
 
 template <class T>
 void encode_object(value_writer& writer, const void* object) noexcept;  // in attribute_writer.hpp
@@ -116,9 +121,9 @@ void encode_object(value_writer& writer, const void* object) noexcept;  // in at
 
 /// A value of any kind OTLP knows, as it is passed to a call: it refers to strings and objects and must not outlive the
 /// expression. Taken are bool, every integer (those above INT64_MAX become decimal text, as OTLP asks), floating point,
-/// text, byte_view and ranges of std::byte or unsigned char, arrays and ranges of anything taken here, maps with text keys,
-/// enumerations (by to_string() found in their namespace, else by number), optionals (empty when without value), nullptr
-/// (empty), and any type for which attribute_value(const T&) in its namespace returns one of these.
+/// text, byte_view and ranges of std::byte or unsigned char, arrays and ranges of anything taken here, maps with text
+/// keys, enumerations (by to_string() found in their namespace, else by number), optionals (empty when without value),
+/// nullptr (empty), and any type for which attribute_value(const T&) in its namespace returns one of these.
 class value {
  public:
   enum class kind : std::uint8_t { empty, boolean, integer, big_integer, floating, text, bytes, object };
@@ -165,9 +170,10 @@ class value {
       data_ = v.data();
       size_ = v.size();
     } else {
-      static_assert(detail::optional_like<T> || detail::range_like<T>,
-                    "otlpkit: this type is no attribute value. Give it a function `attribute_value(const T&)` in its own "
-                    "namespace that returns one (a number, text, a range, a map).");
+      static_assert(
+          detail::optional_like<T> || detail::range_like<T>,
+          "otlpkit: this type is no attribute value. Give it a function `attribute_value(const T&)` in its own "
+          "namespace that returns one (a number, text, a range, a map).");
       set_object(v);
     }
   }

@@ -11,8 +11,8 @@ namespace otlpkit::inline OTLPKIT_ABI {
 using unix_ns = std::uint64_t;
 
 /// A moment on both clocks, taken once per local root span. Every time of that trace in this process is the anchor plus
-/// ticks times the rate the anchor holds: a child never starts before its parent, and neither a step of the wall clock nor
-/// a recalibration bends a trace that is under way.
+/// ticks times the rate the anchor holds: a child never starts before its parent, and neither a step of the wall clock
+/// nor a recalibration bends a trace that is under way.
 struct clock_anchor {
   std::uint64_t tick = 0;
   unix_ns wall = 0;
@@ -35,7 +35,8 @@ class tick_clock {
 
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t now() const noexcept {
     const source s = source_.load(platform::relaxed);
-    if (s == nullptr) [[likely]] return platform::cycle_counter();
+    if (s == nullptr) [[likely]]
+      return platform::cycle_counter();
     return s();
   }
 
@@ -47,7 +48,8 @@ class tick_clock {
       base.tick = base_tick_.load(platform::acquire);
       base.wall = base_wall_.load(platform::acquire);
       base.ns_per_tick = rate_.load(platform::acquire);
-      if ((before & 1) == 0 && sequence_.load(platform::relaxed) == before) return {tick, base.at(tick), base.ns_per_tick};
+      if ((before & 1) == 0 && sequence_.load(platform::relaxed) == before)
+        return {tick, base.at(tick), base.ns_per_tick};
     }
   }
 
@@ -91,7 +93,8 @@ class tick_clock {
     sample(tick, wall);
     const auto error = static_cast<std::int64_t>(anchor(tick).wall - wall);
     const bool stepped = error > 1'000'000 || error < -1'000'000;
-    if (stepped || tick <= first_tick_ || wall <= first_wall_) {  // the clock was set, or the machine slept: keep the rate
+    if (stepped || tick <= first_tick_ ||
+        wall <= first_wall_) {  // the clock was set, or the machine slept: keep the rate
       first_tick_ = tick;
       first_wall_ = wall;
       return publish(tick, wall, rate_.load(platform::relaxed));
@@ -123,7 +126,8 @@ class tick_clock {
 
   [[nodiscard]] std::uint64_t rate(std::uint64_t tick, unix_ns wall) const noexcept {
     // Some 20 s of difference at most, so a double's 53 bits err by less than a part in 10^15.
-    return static_cast<std::uint64_t>(static_cast<double>(wall - first_wall_) / static_cast<double>(tick - first_tick_) * static_cast<double>(one_ns));
+    return static_cast<std::uint64_t>(static_cast<double>(wall - first_wall_) /
+                                      static_cast<double>(tick - first_tick_) * static_cast<double>(one_ns));
   }
 
   void publish(std::uint64_t tick, unix_ns wall, std::uint64_t rate) noexcept {

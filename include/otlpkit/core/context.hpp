@@ -13,12 +13,14 @@
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
-/// An immutable W3C tracestate list, shared by the spans of a trace. Copies count references; the empty one costs nothing.
+/// An immutable W3C tracestate list, shared by the spans of a trace. Copies count references; the empty one costs
+/// nothing.
 class trace_state {
  public:
   constexpr trace_state() noexcept = default;
 
-  /// Takes the text of a tracestate header as it is (propagation checks what comes from outside). Empty when memory is out.
+  /// Takes the text of a tracestate header as it is (propagation checks what comes from outside). Empty when memory is
+  /// out.
   explicit trace_state(std::string_view header) noexcept {
     if (header.empty()) return;
     void* memory = ::operator new(sizeof(block) + header.size(), std::nothrow);
@@ -28,7 +30,8 @@ class trace_state {
   }
 
   trace_state(const trace_state& other) noexcept : block_{other.block_} {
-    if (block_ != nullptr) [[unlikely]] block_->references.fetch_add(1, platform::relaxed);
+    if (block_ != nullptr) [[unlikely]]
+      block_->references.fetch_add(1, platform::relaxed);
   }
   constexpr trace_state(trace_state&& other) noexcept : block_{std::exchange(other.block_, nullptr)} {}
   trace_state& operator=(trace_state other) noexcept {
@@ -36,7 +39,8 @@ class trace_state {
     return *this;
   }
   constexpr ~trace_state() {
-    if (block_ != nullptr) [[unlikely]] release();
+    if (block_ != nullptr) [[unlikely]]
+      release();
   }
 
   [[nodiscard]] constexpr bool empty() const noexcept { return block_ == nullptr; }
@@ -77,8 +81,8 @@ class span;
 
 namespace detail {
 
-/// One entry of a task's stack of current spans. It lives in the span's guard (or whatever made it current) and links to
-/// the one below: making a span current is two stores.
+/// One entry of a task's stack of current spans. It lives in the span's guard (or whatever made it current) and links
+/// to the one below: making a span current is two stores.
 struct context_entry {
   span_context ids;
   clock_anchor anchor;             ///< of the local root; ns_per_tick is 0 when there is none yet

@@ -48,7 +48,8 @@ inline void print_diagnostic(diagnostic_level, std::string_view message) noexcep
   const std::size_t size = message.size() < room ? message.size() : room;
   for (std::size_t i = 0; i < size; ++i) {
     const char c = message[i];
-    line[9 + i] = static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;  // values come from outside: no terminal codes
+    line[9 + i] =
+        static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;  // values come from outside: no terminal codes
   }
   line[9 + size] = '\n';
   platform::write_stderr(line, size + 10);
@@ -56,9 +57,9 @@ inline void print_diagnostic(diagnostic_level, std::string_view message) noexcep
 
 }  // namespace detail
 
-/// Says something about otlpkit itself through the one replaceable callback; by default warnings and errors become lines on
-/// standard error. Never throws. Over all messages 20 may come at once and then one a second; how many were held back is
-/// said before the next one.
+/// Says something about otlpkit itself through the one replaceable callback; by default warnings and errors become
+/// lines on standard error. Never throws. Over all messages 20 may come at once and then one a second; how many were
+/// held back is said before the next one.
 inline void report(diagnostic_level level, std::string_view message) noexcept {
   detail::diagnostics& d = detail::global_diagnostics;
   if (level < d.least.load(platform::relaxed)) return;
@@ -81,8 +82,8 @@ inline void report(diagnostic_level level, std::string_view message) noexcept {
   callback(level, message);
 }
 
-/// Replaces the callback (nullptr: the default one) and sets the least level that reaches it. Returns the callback before,
-/// nullptr if that was the default one.
+/// Replaces the callback (nullptr: the default one) and sets the least level that reaches it. Returns the callback
+/// before, nullptr if that was the default one.
 inline diagnostic_callback on_diagnostic(diagnostic_callback callback,
                                          diagnostic_level least = diagnostic_level::warning) noexcept {
   detail::global_diagnostics.least.store(least, platform::relaxed);

@@ -28,7 +28,8 @@ struct random_generator {
 
   void seed() noexcept {
     platform::fill_random(state, 4);
-    state[0] |= static_cast<std::uint64_t>((state[0] | state[1] | state[2] | state[3]) == 0);  // all zero is its one fixed point
+    state[0] |= static_cast<std::uint64_t>((state[0] | state[1] | state[2] | state[3]) ==
+                                           0);  // all zero is its one fixed point
   }
 
   /// Never zero, so that it can be an id.

@@ -24,8 +24,8 @@
 #endif
 
 #if defined(__GNUC__)
-#include <cstdlib>
 #include <cxxabi.h>
+#include <cstdlib>
 #else
 #include <atomic>
 #endif
@@ -59,7 +59,12 @@ namespace otlpkit::inline OTLPKIT_ABI::platform {
 
 #if defined(__GNUC__)
 
-enum memory_order : int { relaxed = __ATOMIC_RELAXED, acquire = __ATOMIC_ACQUIRE, release = __ATOMIC_RELEASE, acq_rel = __ATOMIC_ACQ_REL };
+enum memory_order : int {
+  relaxed = __ATOMIC_RELAXED,
+  acquire = __ATOMIC_ACQUIRE,
+  release = __ATOMIC_RELEASE,
+  acq_rel = __ATOMIC_ACQ_REL
+};
 
 /// What this library needs of std::atomic, on the compiler's own operations: in libstdc++ that header brings <string>,
 /// <system_error> and 18,000 lines more into every instrumented file.
@@ -85,7 +90,10 @@ class atomic {
   OTLPKIT_ALWAYS_INLINE T fetch_add(T v, memory_order order) noexcept { return __atomic_fetch_add(&value_, v, order); }
   OTLPKIT_ALWAYS_INLINE T fetch_sub(T v, memory_order order) noexcept { return __atomic_fetch_sub(&value_, v, order); }
   OTLPKIT_ALWAYS_INLINE bool compare_exchange(T& expected, T desired, memory_order success) noexcept {
-    return __atomic_compare_exchange(&value_, &expected, &desired, false, success, success == release ? relaxed : success == acq_rel ? acquire : success);
+    return __atomic_compare_exchange(&value_, &expected, &desired, false, success,
+                                     success == release   ? relaxed
+                                     : success == acq_rel ? acquire
+                                                          : success);
   }
 
  private:
@@ -189,8 +197,8 @@ class lock_guard {
 #endif
 }
 
-/// Whether cycle_counter() runs at one constant rate on all CPUs: on x86-64 when CPUID says so and the kernel itself keeps
-/// time with it (a kernel that has seen two cores disagree does not); on arm64 by architecture.
+/// Whether cycle_counter() runs at one constant rate on all CPUs: on x86-64 when CPUID says so and the kernel itself
+/// keeps time with it (a kernel that has seen two cores disagree does not); on arm64 by architecture.
 [[nodiscard]] inline bool cycle_counter_trusted() noexcept {
 #if defined(__x86_64__) && defined(__linux__)
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -242,9 +250,9 @@ inline void yield() noexcept {
 
 /// Calls a function when a thread ends.
 ///
-/// On POSIX it is a thread-specific key, whose destructors run after those of C++ thread_local objects, so spans that end
-/// in such destructors are still kept. create() once, then arm() on each thread; arming again in a later destructor round
-/// is allowed.
+/// On POSIX it is a thread-specific key, whose destructors run after those of C++ thread_local objects, so spans that
+/// end in such destructors are still kept. create() once, then arm() on each thread; arming again in a later destructor
+/// round is allowed.
 class thread_exit_hook {
  public:
   using callback = void (*)(void*);
@@ -293,8 +301,8 @@ inline void at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexce
 #endif
 }
 
-/// Keeps the shared object that holds `address` loaded for the rest of the process: threads that end later still call its
-/// code. The main program, and systems without dlclose, need nothing.
+/// Keeps the shared object that holds `address` loaded for the rest of the process: threads that end later still call
+/// its code. The main program, and systems without dlclose, need nothing.
 inline void pin_module(const void* address) noexcept {
 #if defined(__linux__) && defined(RTLD_NODELETE)
   Dl_info info{};

@@ -286,8 +286,8 @@ struct os_facts {
   return found;
 }
 
-/// Starts a thread of the library's own: named, and with all signals blocked, so that the program's handlers keep running
-/// on the program's threads. \throws std::system_error when no thread can be had
+/// Starts a thread of the library's own: named, and with all signals blocked, so that the program's handlers keep
+/// running on the program's threads. \throws std::system_error when no thread can be had
 template <class Run>
 [[nodiscard]] std::thread background_thread([[maybe_unused]] const char* name, Run&& run) {
 #if OTLPKIT_POSIX

@@ -12,10 +12,10 @@
 
 /// How finished records leave the threads that made them.
 ///
-/// Every thread appends to chunks of its own; one reader at a time takes the records out. The producer publishes a chunk's
-/// `committed` size with a release store on every record and takes no lock; flushing from another thread therefore needs no
-/// help from it. Chunks start small and grow, so that many threads that record little cost little; memory and the number of
-/// waiting records are bounded, and what finds no room is dropped and counted.
+/// Every thread appends to chunks of its own; one reader at a time takes the records out. The producer publishes a
+/// chunk's `committed` size with a release store on every record and takes no lock; flushing from another thread
+/// therefore needs no help from it. Chunks start small and grow, so that many threads that record little cost little;
+/// memory and the number of waiting records are bounded, and what finds no room is dropped and counted.
 namespace otlpkit::inline OTLPKIT_ABI::detail {
 
 /// Precedes each record in a chunk: enough to group and cut without decoding.
@@ -31,8 +31,8 @@ struct alignas(16) chunk {
 
   platform::atomic<std::uint32_t> committed{0};  ///< producer to reader: bytes of complete records
   platform::atomic<chunk*> next{nullptr};        ///< producer to reader: set once, after the last record here
-  std::uint32_t capacity;                   ///< bytes of data()
-  std::uint32_t consumed = 0;               ///< the reader's own
+  std::uint32_t capacity;                        ///< bytes of data()
+  std::uint32_t consumed = 0;                    ///< the reader's own
   chunk* pooled = nullptr;
 
   explicit chunk(std::uint32_t bytes) noexcept : capacity{bytes} {}
@@ -42,10 +42,10 @@ struct alignas(16) chunk {
 
 /// A thread's chain of chunks as the reader sees it.
 struct thread_log {
-  platform::atomic<bool> dead{false};                ///< its thread ended: no more records come
-  platform::atomic<std::uint64_t> dropped_full{0};   ///< written by the producer alone, as is the next
+  platform::atomic<bool> dead{false};               ///< its thread ended: no more records come
+  platform::atomic<std::uint64_t> dropped_full{0};  ///< written by the producer alone, as is the next
   platform::atomic<std::uint64_t> dropped_large{0};
-  chunk* head = nullptr;       ///< the reader's own, as is the next
+  chunk* head = nullptr;  ///< the reader's own, as is the next
   thread_log* next = nullptr;
 };
 
@@ -55,8 +55,8 @@ struct producer {
   wire::byte* end;
   chunk* tail;
   thread_log* log;
-  std::uint32_t records;     ///< in `tail` and not yet in record_queue::waiting
-  std::uint32_t next_size;   ///< of the next chunk
+  std::uint32_t records;    ///< in `tail` and not yet in record_queue::waiting
+  std::uint32_t next_size;  ///< of the next chunk
 };
 
 /// What was lost before it reached the reader.
@@ -71,8 +71,8 @@ class record_queue {
 
   // Set before recording starts; read by producers on their slow path only.
   platform::atomic<std::size_t> max_bytes{std::size_t{8} << 20};
-  platform::atomic<std::int64_t> max_items{2048};   ///< to the granularity of one chunk per thread
-  platform::atomic<std::int64_t> wake_items{512};   ///< so many waiting wake the reader
+  platform::atomic<std::int64_t> max_items{2048};  ///< to the granularity of one chunk per thread
+  platform::atomic<std::int64_t> wake_items{512};  ///< so many waiting wake the reader
   platform::atomic<wake_function> wake{nullptr};
 
   /// Room for a record of `size` bytes, or nullptr: it is dropped, and counted. commit() it right after writing.
@@ -86,7 +86,8 @@ class record_queue {
 
   /// Publishes the record that ends at `end`.
   OTLPKIT_ALWAYS_INLINE void commit(producer& p, wire::byte* end, std::uint16_t scope) noexcept {
-    const record_header header{static_cast<std::uint32_t>(end - p.at - static_cast<std::ptrdiff_t>(sizeof(record_header))), scope, 0};
+    const record_header header{
+        static_cast<std::uint32_t>(end - p.at - static_cast<std::ptrdiff_t>(sizeof(record_header))), scope, 0};
     std::memcpy(p.at, &header, sizeof header);
     p.at = end;
     ++p.records;
@@ -171,7 +172,10 @@ class record_queue {
   static constexpr std::uint32_t most_pooled = 32;
 
   [[nodiscard]] static int size_class(std::uint32_t footprint) noexcept {
-    return footprint == chunk::smallest ? 0 : footprint == 4 * chunk::smallest ? 1 : footprint == chunk::largest ? 2 : -1;
+    return footprint == chunk::smallest       ? 0
+           : footprint == 4 * chunk::smallest ? 1
+           : footprint == chunk::largest      ? 2
+                                              : -1;
   }
 
   OTLPKIT_COLD bool roll(producer& p, std::size_t need) noexcept {
@@ -322,7 +326,7 @@ class record_queue {
 
   platform::atomic<std::int64_t> waiting_{0};
   platform::atomic<std::size_t> outstanding_{0};
-  platform::atomic<std::uint64_t> unlisted_full_{0};   // drops of threads without a log, as is the next
+  platform::atomic<std::uint64_t> unlisted_full_{0};  // drops of threads without a log, as is the next
   platform::atomic<std::uint64_t> unlisted_large_{0};
   platform::atomic<bool> wake_pending_{false};
   platform::atomic<thread_log*> newcomers_{nullptr};  // a stack that registering threads push to without a lock

@@ -18,11 +18,11 @@ namespace detail {
 
 /// Bits of runtime::mode: what the hot path must know, in one load.
 enum mode_bits : std::uint32_t {
-  mode_traces = 1,         ///< spans are recorded
-  mode_logs = 2,           ///< log records are recorded
-  mode_parent_based = 4,   ///< a span with a local parent follows the parent's decision
-  mode_custom_ids = 8,     ///< ids come from runtime::ids
-  mode_metrics = 16,       ///< measurements are recorded
+  mode_traces = 1,        ///< spans are recorded
+  mode_logs = 2,          ///< log records are recorded
+  mode_parent_based = 4,  ///< a span with a local parent follows the parent's decision
+  mode_custom_ids = 8,    ///< ids come from runtime::ids
+  mode_metrics = 16,      ///< measurements are recorded
 };
 
 /// A part of the library that must know when threads end and the process forks. Static, and joins once for ever.
@@ -35,13 +35,13 @@ struct participant {
   platform::atomic<bool> joined{false};
 };
 
-/// What one telemetry object brings and every instrumented function uses. There is one per process (where shared objects
-/// can see each other's symbols), made at load time without code and never destroyed.
+/// What one telemetry object brings and every instrumented function uses. There is one per process (where shared
+/// objects can see each other's symbols), made at load time without code and never destroyed.
 struct runtime {
   platform::atomic<std::uint32_t> mode{0};
 
   // Written while `mode` is 0, read after it was seen with a bit set.
-  platform::atomic<otlpkit::sampler*> sampler{nullptr};   ///< nullptr: always_on
+  platform::atomic<otlpkit::sampler*> sampler{nullptr};  ///< nullptr: always_on
   platform::atomic<id_generator*> ids{nullptr};
   attribute_limits span_attributes;
   attribute_limits event_attributes;
@@ -85,7 +85,8 @@ inline void on_thread_exit(void*) noexcept {
   global_runtime.spans.retire(t.spans);
   global_runtime.logs.retire(t.logs);
   this_thread_slabs.clear();
-  if (t.slot == &t.own && t.own.top == nullptr) t.slot = nullptr;  // a later destructor that records arms the hook again
+  if (t.slot == &t.own && t.own.top == nullptr)
+    t.slot = nullptr;  // a later destructor that records arms the hook again
 }
 
 inline void before_fork() noexcept {
@@ -106,8 +107,8 @@ inline void after_fork_in_parent() noexcept {
   call_participants(&participant::after_fork_in_parent);
 }
 
-/// The child has one thread, an empty queue and ids of its own. Spans that are open now belong to the parent, which ends
-/// them; here they stay the current context without recording.
+/// The child has one thread, an empty queue and ids of its own. Spans that are open now belong to the parent, which
+/// ends them; here they stay the current context without recording.
 inline void after_fork_in_child() noexcept {
   thread_state& t = this_thread;
   global_runtime.spans.forget_after_fork();
@@ -178,7 +179,8 @@ struct id_source {
 /// The slot of the task that runs on this thread.
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE context_slot& current_slot() noexcept {
   context_slot* const slot = this_thread.slot;
-  if (slot != nullptr) [[likely]] return *slot;
+  if (slot != nullptr) [[likely]]
+    return *slot;
   return set_up_thread();
 }
 

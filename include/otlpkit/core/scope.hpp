@@ -15,8 +15,8 @@ namespace otlpkit::inline OTLPKIT_ABI {
 
 namespace detail {
 
-/// Every instrumentation scope of the process, by number. Entries are copies and live for ever: a record refers to its scope
-/// by number, also after the shared object that declared it was closed.
+/// Every instrumentation scope of the process, by number. Entries are copies and live for ever: a record refers to its
+/// scope by number, also after the shared object that declared it was closed.
 class scope_table {
  public:
   static constexpr std::size_t capacity = 4096;
@@ -36,7 +36,8 @@ class scope_table {
     }
     void* const memory = count_ < capacity ? std::malloc(sizeof(entry) + bytes.size()) : nullptr;
     if (memory == nullptr) {
-      report(diagnostic_level::warning, "more than 4096 instrumentation scopes: further ones are recorded under the first one");
+      report(diagnostic_level::warning,
+             "more than 4096 instrumentation scopes: further ones are recorded under the first one");
       return 0;
     }
     entry* const e = ::new (memory) entry{bytes.size()};
@@ -51,7 +52,9 @@ class scope_table {
  private:
   struct entry {  // the bytes follow it
     std::size_t size;
-    [[nodiscard]] std::string_view text() const noexcept { return {reinterpret_cast<const char*>(this) + sizeof(entry), size}; }
+    [[nodiscard]] std::string_view text() const noexcept {
+      return {reinterpret_cast<const char*>(this) + sizeof(entry), size};
+    }
   };
   platform::mutex mutex_;
   std::uint16_t count_ = 0;
@@ -65,15 +68,17 @@ OTLPKIT_VISIBLE inline constinit scope_table global_scopes{};
 /// Who records: the library or part of a program that spans, metrics and logs are attributed to (OpenTelemetry's
 /// InstrumentationScope; what a tracer, meter or logger is got for).
 ///
-/// Declare one as a namespace-scope constant, or with OTLPKIT_SCOPE for the macros; the strings must stay valid (literals
-/// do). Copying is not needed: pass it by reference. Thread-safe.
+/// Declare one as a namespace-scope constant, or with OTLPKIT_SCOPE for the macros; the strings must stay valid
+/// (literals do). Copying is not needed: pass it by reference. Thread-safe.
 class instrumentation_scope {
  public:
-  constexpr explicit instrumentation_scope(std::string_view name, std::string_view version = {}, std::string_view schema_url = {}) noexcept
+  constexpr explicit instrumentation_scope(std::string_view name, std::string_view version = {},
+                                           std::string_view schema_url = {}) noexcept
       : name_{name}, version_{version}, schema_url_{schema_url} {}
 
   /// With attributes, which are encoded now.
-  instrumentation_scope(std::string_view name, std::string_view version, std::string_view schema_url, fields attributes) noexcept
+  instrumentation_scope(std::string_view name, std::string_view version, std::string_view schema_url,
+                        fields attributes) noexcept
       : instrumentation_scope{name, version, schema_url} {
     number_.store(resolve(attributes), platform::relaxed);
   }
@@ -87,7 +92,8 @@ class instrumentation_scope {
   /// Its number in the process's table.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint16_t number() const noexcept {
     const std::uint32_t known = number_.load(platform::relaxed);
-    if (known != unresolved) [[likely]] return static_cast<std::uint16_t>(known);
+    if (known != unresolved) [[likely]]
+      return static_cast<std::uint16_t>(known);
     return resolve_now();
   }
 
@@ -101,7 +107,9 @@ class instrumentation_scope {
   }
 
   [[nodiscard]] std::uint16_t resolve(fields attributes) const noexcept {
-    if (name_.empty()) report(diagnostic_level::warning, "an instrumentation scope has no name: got \"\", expected the name of the instrumented library");
+    if (name_.empty())
+      report(diagnostic_level::warning,
+             "an instrumentation scope has no name: got \"\", expected the name of the instrumented library");
     const attribute_limits limits;
     record_buffer out;
     std::size_t scope = 0;
@@ -127,8 +135,8 @@ namespace detail {
 OTLPKIT_VISIBLE inline constinit instrumentation_scope default_scope{"otlpkit", OTLPKIT_VERSION};
 }  // namespace detail
 
-/// Found by the macros where no OTLPKIT_SCOPE in the enclosing namespaces declares a nearer one. A template, so that one
-/// declared at global scope is preferred to it.
+/// Found by the macros where no OTLPKIT_SCOPE in the enclosing namespaces declares a nearer one. A template, so that
+/// one declared at global scope is preferred to it.
 template <class T>
 [[nodiscard]] const instrumentation_scope& otlpkit_scope(T) noexcept {
   return detail::default_scope;

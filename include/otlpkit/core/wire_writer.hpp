@@ -9,7 +9,8 @@
 #include <cstring>
 #include <type_traits>
 
-/// Protobuf encoding primitives (https://protobuf.dev/programming-guides/encoding): the bytes every OTLP message is made of.
+/// Protobuf encoding primitives (https://protobuf.dev/programming-guides/encoding): the bytes every OTLP message is
+/// made of.
 ///
 /// All functions write at `p`, where the caller has made room, and return the first byte after what they wrote.
 namespace otlpkit::inline OTLPKIT_ABI::wire {

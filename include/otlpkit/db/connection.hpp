@@ -26,8 +26,8 @@ struct connection_info {
 ///   info()                    what it is connected to
 ///   query(sql, parameters)    all rows, as a db::result
 ///   execute(sql, parameters)  the number of rows changed
-/// Both throw an error that has status_code() (see db::error) or any other std::exception. Calls may also return something
-/// to be awaited that ends with these.
+/// Both throw an error that has status_code() (see db::error) or any other std::exception. Calls may also return
+/// something to be awaited that ends with these.
 template <class C>
 concept connection = requires(std::remove_reference_t<C>& c, std::string_view sql, parameters values) {
   { c.info() } -> std::convertible_to<const connection_info&>;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/platform.hpp>
 #include <otlpkit/db/connection.hpp>
 #include <otlpkit/db/query_summary.hpp>
 #include <otlpkit/db/query_text.hpp>
-#include <otlpkit/metrics/macros.hpp>
 #include <otlpkit/otlpkit.hpp>
 
 #include <concepts>
@@ -15,12 +15,13 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::db::detail {
 
-inline constinit const histogram operation_duration{
-    "db.client.operation.duration",
-    {.unit = "s", .description = "Duration of database client operations", .bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}}};
+inline constinit const histogram operation_duration{"db.client.operation.duration",
+                                                    {.unit = "s",
+                                                     .description = "Duration of database client operations",
+                                                     .bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}}};
 
-/// One statement: its span and its duration (OpenTelemetry semantic conventions, database client calls). Refers to `info`
-/// and `sql`.
+/// One statement: its span and its duration (OpenTelemetry semantic conventions, database client calls). Refers to
+/// `info` and `sql`.
 class db_operation {
  public:
   db_operation(const connection_info& info, std::string_view sql, bool parameterised)
@@ -30,7 +31,8 @@ class db_operation {
     started_ = platform::steady_ns();
     const std::string_view summary = summary_.text();
     const std::string_view name = summary.empty() ? std::string_view{info_->system_name} : summary;
-    const std::string replaced = parameterised_ ? std::string{} : without_literals(sql_, sql_dialect::of(info_->system_name));
+    const std::string replaced =
+        parameterised_ ? std::string{} : without_literals(sql_, sql_dialect::of(info_->system_name));
     // Everything a sampler may want to see is there from the start.
     span_guard guard{name,
                      {{"db.system.name", info_->system_name},
@@ -47,7 +49,9 @@ class db_operation {
 
   template <class Result>
   void succeeded(span& s, const Result& rows) const noexcept {
-    if constexpr (requires { { rows.columns() } -> std::convertible_to<std::size_t>; }) {
+    if constexpr (requires {
+                    { rows.columns() } -> std::convertible_to<std::size_t>;
+                  }) {
       s.set("db.response.returned_rows", rows.size());
     }
     duration({}, {});
@@ -84,7 +88,8 @@ class db_operation {
     } else if (status.empty()) {
       operation_duration.record(seconds, {system, space, summary, {"error.type", error_type}});
     } else {
-      operation_duration.record(seconds, {system, space, summary, {"error.type", error_type}, {"db.response.status_code", status}});
+      operation_duration.record(
+          seconds, {system, space, summary, {"error.type", error_type}, {"db.response.status_code", status}});
     }
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/core/attributes.hpp>
+#include <otlpkit/otlpkit.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -14,27 +14,30 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::db {
 
-/// What stands for $1, $2, ... in a statement. Refers to text and bytes: they must live until the call returns. Integers
-/// above INT64_MAX and floating-point money have no place in a database: the first does not compile, the second is yours
-/// to avoid.
+/// What stands for $1, $2, ... in a statement. Refers to text and bytes: they must live until the call returns.
+/// Integers above INT64_MAX and floating-point money have no place in a database: the first does not compile, the
+/// second is yours to avoid.
 class parameter {
  public:
   enum class kind : std::uint8_t { null, integer, real, text, blob };
 
   constexpr parameter() noexcept = default;
-  constexpr parameter(std::nullptr_t) noexcept {}   // NOLINT(google-explicit-constructor)
-  constexpr parameter(std::nullopt_t) noexcept {}   // NOLINT(google-explicit-constructor)
+  constexpr parameter(std::nullptr_t) noexcept {}  // NOLINT(google-explicit-constructor)
+  constexpr parameter(std::nullopt_t) noexcept {}  // NOLINT(google-explicit-constructor)
 
   template <class T>
-    requires(std::integral<T> && (std::signed_integral<T> || sizeof(T) < sizeof(std::int64_t)))
-  constexpr parameter(T v) noexcept : kind_{kind::integer}, integer_{static_cast<std::int64_t>(v)} {}  // NOLINT(google-explicit-constructor)
+  requires(std::integral<T> &&
+           (std::signed_integral<T> || sizeof(T) < sizeof(std::int64_t))) constexpr parameter(T v) noexcept
+      : kind_{kind::integer}, integer_{static_cast<std::int64_t>(v)} {}  // NOLINT(google-explicit-constructor)
 
   template <std::floating_point T>
-  constexpr parameter(T v) noexcept : kind_{kind::real}, real_{static_cast<double>(v)} {}  // NOLINT(google-explicit-constructor)
+  constexpr parameter(T v) noexcept
+      : kind_{kind::real}, real_{static_cast<double>(v)} {}  // NOLINT(google-explicit-constructor)
 
   template <class T>
-    requires(std::convertible_to<const T&, std::string_view> && !std::is_null_pointer_v<T>)
-  constexpr parameter(const T& v) noexcept : kind_{kind::text}, text_{v} {}  // NOLINT(google-explicit-constructor)
+  requires(std::convertible_to<const T&, std::string_view> &&
+           !std::is_null_pointer_v<T>) constexpr parameter(const T& v) noexcept
+      : kind_{kind::text}, text_{v} {}  // NOLINT(google-explicit-constructor)
 
   constexpr parameter(byte_view v) noexcept  // NOLINT(google-explicit-constructor)
       : kind_{kind::blob}, text_{static_cast<const char*>(v.data), v.size} {}

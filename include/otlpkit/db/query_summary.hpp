@@ -9,14 +9,16 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::db {
 
-/// db.query.summary of a statement: operations and their targets in the order of the query, as they are written and without
-/// literals, `SELECT products`, `INSERT shipping_details SELECT orders`. At most 255 bytes, never cut within a name. Kept in
-/// place: no allocation. (OpenTelemetry semantic conventions, database spans.)
+/// db.query.summary of a statement: operations and their targets in the order of the query, as they are written and
+/// without literals, `SELECT products`, `INSERT shipping_details SELECT orders`. At most 255 bytes, never cut within a
+/// name. Kept in place: no allocation. (OpenTelemetry semantic conventions, database spans.)
 class query_summary {
  public:
   static constexpr std::size_t max_size = 255;
 
-  constexpr explicit query_summary(std::string_view sql, sql_dialect dialect = {}) noexcept : scanner_{sql, dialect} { read(); }
+  constexpr explicit query_summary(std::string_view sql, sql_dialect dialect = {}) noexcept : scanner_{sql, dialect} {
+    read();
+  }
 
   [[nodiscard]] constexpr std::string_view text() const noexcept { return {text_, size_}; }
 
@@ -59,8 +61,10 @@ class query_summary {
       list_ = 0;
       want_ = want::nothing;
     } else if (text == "(") {
-      if (depth_ < max_depth) ++depth_;
-      else full_ = true;
+      if (depth_ < max_depth)
+        ++depth_;
+      else
+        full_ = true;
       set_list(false);
       set_query(false);
       want_ = want::nothing;
@@ -81,8 +85,8 @@ class query_summary {
     if (want_ == want::object_kind) return object_kind(w);
     if (want_ == want::procedure) return name(w);
     if (want_ == want::target) {
-      if (is_any_of(w, "ONLY", "LATERAL", "IF", "NOT", "EXISTS", "TABLE", "INTO", "OR", "IGNORE", "REPLACE", "ROLLBACK", "ABORT",
-                    "FAIL", "LOW_PRIORITY", "DELAYED", "CONCURRENTLY")) {
+      if (is_any_of(w, "ONLY", "LATERAL", "IF", "NOT", "EXISTS", "TABLE", "INTO", "OR", "IGNORE", "REPLACE", "ROLLBACK",
+                    "ABORT", "FAIL", "LOW_PRIORITY", "DELAYED", "CONCURRENTLY")) {
         return;
       }
       if (!is_any_of(w, "SELECT", "VALUES", "SET", "WHERE", "FROM")) return name(w);
@@ -91,8 +95,8 @@ class query_summary {
     if (is_any_of(w, "SELECT")) return operation(w);
     if (is_any_of(w, "FROM")) return from();
     if (is_any_of(w, "JOIN")) return list_of_targets();
-    if (is_any_of(w, "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "SET", "VALUES", "RETURNING", "WINDOW",
-                  "OFFSET", "FETCH", "FOR", "INTO")) {
+    if (is_any_of(w, "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "SET", "VALUES",
+                  "RETURNING", "WINDOW", "OFFSET", "FETCH", "FOR", "INTO")) {
       set_list(false);
     }
     if (is_any_of(w, "INTO") && into_) want_ = want::target;
@@ -131,8 +135,8 @@ class query_summary {
 
   constexpr void object_kind(std::string_view w) noexcept {
     using detail::is_any_of;
-    if (is_any_of(w, "TABLE", "INDEX", "VIEW", "SCHEMA", "DATABASE", "SEQUENCE", "TRIGGER", "FUNCTION", "PROCEDURE", "TYPE", "USER", "ROLE",
-                  "EXTENSION")) {
+    if (is_any_of(w, "TABLE", "INDEX", "VIEW", "SCHEMA", "DATABASE", "SEQUENCE", "TRIGGER", "FUNCTION", "PROCEDURE",
+                  "TYPE", "USER", "ROLE", "EXTENSION")) {
       append(w);
       want_ = want::target;
     }  // else OR REPLACE, UNIQUE, TEMP, MATERIALIZED...
@@ -186,7 +190,9 @@ class query_summary {
   }
 
   // For each open parenthesis: whether a query is written in it, and whether a list of tables is being read.
-  [[nodiscard]] constexpr std::uint64_t bit() const noexcept { return depth_ < max_depth ? std::uint64_t{1} << depth_ : 0; }
+  [[nodiscard]] constexpr std::uint64_t bit() const noexcept {
+    return depth_ < max_depth ? std::uint64_t{1} << depth_ : 0;
+  }
   [[nodiscard]] constexpr bool in_query() const noexcept { return (query_ & bit()) != 0; }
   [[nodiscard]] constexpr bool in_list() const noexcept { return (list_ & bit()) != 0; }
   constexpr void set_query(bool on) noexcept { query_ = on ? query_ | bit() : query_ & ~bit(); }

@@ -8,8 +8,8 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::db {
 
-/// `sql` with every literal (strings, numbers, TRUE and FALSE) replaced by `?`, and without its comments, which may quote
-/// anything. Names stay. For statements without parameters; those with parameters are recorded as they are.
+/// `sql` with every literal (strings, numbers, TRUE and FALSE) replaced by `?`, and without its comments, which may
+/// quote anything. Names stay. For statements without parameters; those with parameters are recorded as they are.
 [[nodiscard]] inline std::string without_literals(std::string_view sql, sql_dialect dialect = {}) {
   using detail::sql_token;
   std::string out;

@@ -19,8 +19,10 @@ concept record = std::is_aggregate_v<T> && !std::is_array_v<T>;
 template <class Record>
 struct any_member {
   template <class T>
-    requires(!std::same_as<T, Record>)
-  operator T() const;  // NOLINT(google-explicit-constructor) - never called, so it has no body
+  requires(!std::same_as<T, Record>) operator T()
+      const {  // NOLINT(google-explicit-constructor) - never called: only its type is asked for
+    throw mapping_error{"any_member is no value"};
+  }
 };
 
 template <class Record, class... Members>
@@ -35,7 +37,8 @@ constexpr std::size_t count_members() {
 /// Calls `fn` with references to all members of `value`.
 template <std::size_t count, class Record, class F>
 void with_members(Record& value, F&& fn) {
-  static_assert(count >= 1 && count <= 16, "otlpkit: a row is read into a struct of one to sixteen members; use query_with() for others");
+  static_assert(count >= 1 && count <= 16,
+                "otlpkit: a row is read into a struct of one to sixteen members; use query_with() for others");
   if constexpr (count == 1) {
     auto& [a] = value;
     fn(a);
@@ -99,15 +102,17 @@ void read_columns(const row& from, std::size_t& at, T& value) {
 
 }  // namespace detail
 
-/// Makes a T of a row. For an aggregate its members take the columns in order, a member that is an aggregate as many as it
-/// has members; any other type takes the only column. Throws mapping_error when types or the number of columns differ.
+/// Makes a T of a row. For an aggregate its members take the columns in order, a member that is an aggregate as many as
+/// it has members; any other type takes the only column. Throws mapping_error when types or the number of columns
+/// differ.
 template <class T>
 [[nodiscard]] T read_row(const row& from) {
   std::size_t at = 0;
   T value{};
   detail::read_columns(from, at, value);
   if (at != from.columns()) {
-    throw mapping_error{"the query returns " + std::to_string(from.columns()) + " columns, expected " + std::to_string(at)};
+    throw mapping_error{"the query returns " + std::to_string(from.columns()) + " columns, expected " +
+                        std::to_string(at)};
   }
   return value;
 }

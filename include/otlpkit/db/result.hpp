@@ -68,7 +68,8 @@ class row {
   /// mapping_error when it is of another type, does not fit, or is NULL and T no optional.
   template <class T>
   [[nodiscard]] T get(std::size_t column) const {
-    if (column >= columns()) throw mapping_error{"column " + std::to_string(column) + " of a row of " + std::to_string(columns())};
+    if (column >= columns())
+      throw mapping_error{"column " + std::to_string(column) + " of a row of " + std::to_string(columns())};
     const cell& c = result_->at(number_, column);
     if constexpr (detail::is_optional<T>) {
       if (c.type == parameter::kind::null) return std::nullopt;
@@ -84,7 +85,8 @@ class row {
       if (c.type == parameter::kind::integer) return static_cast<T>(c.integer);
       throw unfit(column, "a number");
     } else {
-      static_assert(std::same_as<T, std::string>, "otlpkit: columns are read as integers, bool, floating point, std::string or optionals of these");
+      static_assert(std::same_as<T, std::string>,
+                    "otlpkit: columns are read as integers, bool, floating point, std::string or optionals of these");
       if (c.type == parameter::kind::text || c.type == parameter::kind::blob) return c.text;
       throw unfit(column, "text");
     }
@@ -95,7 +97,8 @@ class row {
     const cell& c = result_->at(number_, column);
     std::string got{detail::name_of(c.type)};
     if (c.type == parameter::kind::integer) got = "the integer " + std::to_string(c.integer);
-    return mapping_error{"column " + std::string{result_->column_name(column)} + ": got " + got + ", expected " + wanted};
+    return mapping_error{"column " + std::string{result_->column_name(column)} + ": got " + got + ", expected " +
+                         wanted};
   }
 
   const result* result_;

@@ -30,8 +30,8 @@ namespace detail {
 
 enum class sql_token : std::uint8_t { end, word, quoted_name, string, number, comment, symbol };
 
-/// Cuts SQL into tokens without understanding it. Any bytes are safe: whatever is opened and not closed reaches to the end.
-/// One pass; each call costs as much as the token is long.
+/// Cuts SQL into tokens without understanding it. Any bytes are safe: whatever is opened and not closed reaches to the
+/// end. One pass; each call costs as much as the token is long.
 class sql_scanner {
  public:
   constexpr sql_scanner(std::string_view text, sql_dialect dialect) noexcept : text_{text}, dialect_{dialect} {}
@@ -71,7 +71,8 @@ class sql_scanner {
     if (c == '/' && peek(1) == '*') return block_comment(), sql_token::comment;
     if (c == '$') return dollar();
     if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return number(), sql_token::number;
-    if ((c == '@' || c == ':' || c == '?') && (is_letter(peek(1)) || is_digit(peek(1)))) {  // a parameter, with its name
+    if ((c == '@' || c == ':' || c == '?') &&
+        (is_letter(peek(1)) || is_digit(peek(1)))) {  // a parameter, with its name
       ++at_;
       return name(), sql_token::symbol;
     }

@@ -20,8 +20,8 @@ namespace otlpkit::inline OTLPKIT_ABI::db {
 template <connection Connection>
 class transaction;
 
-/// A connection whose statements are spans, named by what they do: `SELECT products`. Returns what the wrapped connection
-/// returns, and rows as structs. As thread-safe as the connection is: mostly one thread at a time.
+/// A connection whose statements are spans, named by what they do: `SELECT products`. Returns what the wrapped
+/// connection returns, and rows as structs. As thread-safe as the connection is: mostly one thread at a time.
 ///
 /// \code
 /// otlpkit::db::traced_db db{otlpkit::sqlite::connection{"shop.db"}};
@@ -59,7 +59,8 @@ class traced_db {
   template <class T, class... Values>
   [[nodiscard]] std::optional<T> query_optional(std::string_view sql, const Values&... values) {
     const auto rows = query(sql, values...);
-    if (rows.size() > 1) throw row_count_error{std::to_string(rows.size()) + " rows, expected one at most: " + std::string{sql}};
+    if (rows.size() > 1)
+      throw row_count_error{std::to_string(rows.size()) + " rows, expected one at most: " + std::string{sql}};
     if (rows.empty()) return std::nullopt;
     return read_row<T>(row{rows, 0});
   }
@@ -85,12 +86,20 @@ class traced_db {
 
  private:
   decltype(auto) run_query(std::string_view sql, parameters values) {
-    return otlpkit::detail::observe(detail::db_operation{connection_.info(), sql, !values.empty()},
-                                    [this, sql, values]() -> decltype(auto) { return connection_.query(sql, values); });
+    if constexpr (!otlpkit::detail::telemetry_compiled_in)
+      return connection_.query(sql, values);
+    else
+      return otlpkit::detail::observe(
+          detail::db_operation{connection_.info(), sql, !values.empty()},
+          [this, sql, values]() -> decltype(auto) { return connection_.query(sql, values); });
   }
   decltype(auto) run_execute(std::string_view sql, parameters values) {
-    return otlpkit::detail::observe(detail::db_operation{connection_.info(), sql, !values.empty()},
-                                    [this, sql, values]() -> decltype(auto) { return connection_.execute(sql, values); });
+    if constexpr (!otlpkit::detail::telemetry_compiled_in)
+      return connection_.execute(sql, values);
+    else
+      return otlpkit::detail::observe(
+          detail::db_operation{connection_.info(), sql, !values.empty()},
+          [this, sql, values]() -> decltype(auto) { return connection_.execute(sql, values); });
   }
 
   template <class Run>
@@ -113,8 +122,8 @@ class traced_db {
 template <class Connection>
 traced_db(Connection&&) -> traced_db<Connection>;
 
-/// A transaction that is rolled back unless it was committed: also when an exception leaves its scope. Spans BEGIN, COMMIT,
-/// ROLLBACK. Use it on the connection's thread, and not longer than the connection lives.
+/// A transaction that is rolled back unless it was committed: also when an exception leaves its scope. Spans BEGIN,
+/// COMMIT, ROLLBACK. Use it on the connection's thread, and not longer than the connection lives.
 ///
 /// \code
 /// auto tx = db.transaction();

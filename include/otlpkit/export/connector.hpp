@@ -19,7 +19,8 @@ namespace otlpkit::inline OTLPKIT_ABI::exporters::detail {
 /// queued when the timer is cancelled, so it asks the shared state first.
 class watchdog {
  public:
-  watchdog(net::io_context& io, std::chrono::nanoseconds limit, const std::shared_ptr<transport>& watched) : timer_{io} {
+  watchdog(net::io_context& io, std::chrono::nanoseconds limit, const std::shared_ptr<transport>& watched)
+      : timer_{io} {
     timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(limit));
     timer_.async_wait([state = state_, weak = std::weak_ptr{watched}](error_code ec) {
       const auto connection = weak.lock();

@@ -20,8 +20,10 @@ class date_reader {
   explicit date_reader(std::string_view text) noexcept : rest_{text} {}
 
   date_reader& literal(std::string_view expected) noexcept {
-    if (rest_.starts_with(expected)) rest_.remove_prefix(expected.size());
-    else ok_ = false;
+    if (rest_.starts_with(expected))
+      rest_.remove_prefix(expected.size());
+    else
+      ok_ = false;
     return *this;
   }
   /// Exactly `digits` digits; a leading blank counts as a zero where `padded` says so.
@@ -75,18 +77,47 @@ inline constexpr std::array<std::string_view, 7> long_days = {"Sunday",   "Monda
   using detail::date_reader;
   int weekday = 0, day = 0, month = 0, year = 0, h = 0, m = 0, s = 0;
   const auto preferred = [&] {
-    return date_reader{text}.name(detail::short_days, weekday).literal(", ").number(2, day).literal(" ")
-        .name(detail::month_names, month).literal(" ").number(4, year).literal(" ").time(h, m, s).literal(" GMT").done();
+    return date_reader{text}
+        .name(detail::short_days, weekday)
+        .literal(", ")
+        .number(2, day)
+        .literal(" ")
+        .name(detail::month_names, month)
+        .literal(" ")
+        .number(4, year)
+        .literal(" ")
+        .time(h, m, s)
+        .literal(" GMT")
+        .done();
   };
   const auto rfc850 = [&] {
-    const bool read = date_reader{text}.name(detail::long_days, weekday).literal(", ").number(2, day).literal("-")
-        .name(detail::month_names, month).literal("-").number(2, year).literal(" ").time(h, m, s).literal(" GMT").done();
+    const bool read = date_reader{text}
+                          .name(detail::long_days, weekday)
+                          .literal(", ")
+                          .number(2, day)
+                          .literal("-")
+                          .name(detail::month_names, month)
+                          .literal("-")
+                          .number(2, year)
+                          .literal(" ")
+                          .time(h, m, s)
+                          .literal(" GMT")
+                          .done();
     year += year < 70 ? 2000 : 1900;
     return read;
   };
   const auto asctime = [&] {
-    return date_reader{text}.name(detail::short_days, weekday).literal(" ").name(detail::month_names, month)
-        .literal(" ").number(2, day, true).literal(" ").time(h, m, s).literal(" ").number(4, year).done();
+    return date_reader{text}
+        .name(detail::short_days, weekday)
+        .literal(" ")
+        .name(detail::month_names, month)
+        .literal(" ")
+        .number(2, day, true)
+        .literal(" ")
+        .time(h, m, s)
+        .literal(" ")
+        .number(4, year)
+        .done();
   };
   if (!preferred() && !rfc850() && !asctime()) return std::nullopt;
 

@@ -29,14 +29,14 @@ struct http_reply {
     too_large,  ///< the response exceeds its limit
   };
   result what = result::lost;
-  error_code error;           ///< for all but `answered`
-  bool any_byte = false;      ///< something of a response came
-  bool reusable = false;      ///< the connection can carry another request
+  error_code error;       ///< for all but `answered`
+  bool any_byte = false;  ///< something of a response came
+  bool reusable = false;  ///< the connection can carry another request
   unsigned status = 0;
-  std::string reason;         ///< as the peer sent it
+  std::string reason;  ///< as the peer sent it
   std::string retry_after;
   std::string location;
-  bool encoded = false;       ///< the body is in a Content-Encoding
+  bool encoded = false;  ///< the body is in a Content-Encoding
   std::string body;
 };
 

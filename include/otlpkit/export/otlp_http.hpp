@@ -19,10 +19,12 @@ namespace otlpkit::inline OTLPKIT_ABI::exporters {
 /// - The bytes of a batch go to the socket as they are; only gzip copies them.
 /// - One keep-alive connection serves one request at a time; more are opened while ready() lets more batches in, up to
 ///   max_connections.
-/// - Retried with back-off: 429, 502, 503, 504, no connection, a connection lost before the response was complete. A lost
+/// - Retried with back-off: 429, 502, 503, 504, no connection, a connection lost before the response was complete. A
+/// lost
 ///   response means the receiver may get the batch twice, which OTLP accepts. Everything else is final, redirects too.
 /// - A host name is resolved by Asio on a thread of its own. getaddrinfo cannot be interrupted: the export and shutdown
-///   keep their deadlines, but the destructor of the io_context waits for it. Numeric addresses and "localhost" need none.
+///   keep their deadlines, but the destructor of the io_context waits for it. Numeric addresses and "localhost" need
+///   none.
 /// - Trouble is told through otlpkit::report, each kind at most once per report_interval.
 class otlp_http_exporter final : public sdk::exporter {
  public:
@@ -43,10 +45,12 @@ class otlp_http_exporter final : public sdk::exporter {
   [[nodiscard]] bool ready(sdk::signal) const noexcept override { return sender_->ready(); }
 
   /// A batch sent while ready() says no waits here for its turn, within its timeout.
-  void send(std::shared_ptr<const sdk::batch> b, completion done) override { sender_->submit(std::move(b), std::move(done)); }
+  void send(std::shared_ptr<const sdk::batch> b, completion done) override {
+    sender_->submit(std::move(b), std::move(done));
+  }
 
-  /// What waits for its back-off is tried at once (unless the server asked for the wait); what is not done at `deadline`
-  /// completes as drop_reason::shutdown. Idle connections are closed when nothing is under way.
+  /// What waits for its back-off is tried at once (unless the server asked for the wait); what is not done at
+  /// `deadline` completes as drop_reason::shutdown. Idle connections are closed when nothing is under way.
   void shutdown(clock::time_point deadline) override { sender_->shutdown(deadline); }
 
   /// Read on the exporter's thread.

@@ -35,9 +35,9 @@ struct export_job {
   std::string head;
   std::vector<net::const_buffer> request;
   std::size_t body_bytes = 0;
-  std::string trouble;               ///< what went wrong last
+  std::string trouble;  ///< what went wrong last
   bool finished = false;
-  bool may_hurry = false;            ///< waits by its own choice: shutdown tries again at once
+  bool may_hurry = false;  ///< waits by its own choice: shutdown tries again at once
 
   export_job(net::io_context& io, std::shared_ptr<const sdk::batch> b, sdk::exporter::completion d, retry_schedule s)
       : batch{std::move(b)}, done{std::move(d)}, schedule{s}, deadline{io}, backoff{io},
@@ -64,19 +64,24 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
   void submit(std::shared_ptr<const sdk::batch> b, sdk::exporter::completion done) {
     ++counters_.batches;
     const clock::time_point now = clock::now();
-    const bool limited = options_.timeout > std::chrono::nanoseconds::zero() && options_.timeout < std::chrono::hours{24 * 3650};
+    const bool limited =
+        options_.timeout > std::chrono::nanoseconds::zero() && options_.timeout < std::chrono::hours{24 * 3650};
     retry_schedule schedule{options_.retry, limited ? now + options_.timeout : clock::time_point::max()};
     schedule.tighten(shutdown_deadline_);
     auto j = std::make_shared<export_job>(io_, std::move(b), std::move(done), schedule);
     if (j->batch->items() == 0) return finish(j, {});
     if (j->batch->bytes() > options_.max_request_bytes) {
       return lose(j, sdk::drop_reason::too_large, "too_large",
-                  std::to_string(j->batch->bytes()) + " bytes exceed the limit of " + std::to_string(options_.max_request_bytes));
+                  std::to_string(j->batch->bytes()) + " bytes exceed the limit of " +
+                      std::to_string(options_.max_request_bytes));
     }
-    if (now >= j->schedule.deadline()) return lose(j, sdk::drop_reason::shutdown, "shutdown", "the shutdown deadline has passed");
+    if (now >= j->schedule.deadline())
+      return lose(j, sdk::drop_reason::shutdown, "shutdown", "the shutdown deadline has passed");
     arm_deadline(j);
-    if (ready()) start(j);
-    else waiting_.push_back(j);
+    if (ready())
+      start(j);
+    else
+      waiting_.push_back(j);
   }
 
   void shutdown(clock::time_point deadline) {
@@ -107,7 +112,8 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
     clock::time_point since;
   };
 
-  // --- one batch from start to completion -----------------------------------------------------------------------------
+  // --- one batch from start to completion
+  // -----------------------------------------------------------------------------
 
   void start(const job_ptr& j) {
     jobs_.push_back(j);
@@ -197,8 +203,10 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
       const http_reply reply = co_await exchange(connection, j->request, j, options_.max_response_bytes);
       if (j->finished) co_return end;
       j->link->connection = nullptr;
-      if (reply.what == http_reply::result::answered && reply.reusable) keep(connection);
-      else connection->close();
+      if (reply.what == http_reply::result::answered && reply.reusable)
+        keep(connection);
+      else
+        connection->close();
       // The server may close a kept connection just as the request sets out: that is no failure of the server.
       if (reused && reply.what == http_reply::result::lost && !reply.any_byte) {
         reused = false;
@@ -209,7 +217,8 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
     }
   }
 
-  // --- endings ----------------------------------------------------------------------------------------------------------
+  // --- endings
+  // ----------------------------------------------------------------------------------------------------------
 
   void conclude(const job_ptr& j, const attempt_end& end) {
     if (!end.trouble.empty()) tell(end.kind, end.trouble, end.result);
@@ -255,7 +264,8 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
     if (done) done(result);
   }
 
-  // --- deadlines --------------------------------------------------------------------------------------------------------
+  // --- deadlines
+  // --------------------------------------------------------------------------------------------------------
 
   void arm_deadline(const job_ptr& j) {
     if (j->schedule.deadline() == clock::time_point::max()) return;
@@ -282,13 +292,15 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
     return ends_by_shutdown(j) ? "the shutdown deadline" : "the export timeout of " + seconds_text(options_.timeout);
   }
 
-  // --- connections ------------------------------------------------------------------------------------------------------
+  // --- connections
+  // ------------------------------------------------------------------------------------------------------
 
   [[nodiscard]] std::shared_ptr<transport> take_idle() {
     while (!idle_.empty()) {
       const idle_connection newest = std::move(idle_.back());
       idle_.pop_back();
-      if (clock::now() - newest.since <= options_.idle_timeout && usable_when_idle(*newest.connection)) return newest.connection;
+      if (clock::now() - newest.since <= options_.idle_timeout && usable_when_idle(*newest.connection))
+        return newest.connection;
     }
     return nullptr;
   }
@@ -314,7 +326,8 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
     connection->close();
   }
 
-  // --- words ------------------------------------------------------------------------------------------------------------
+  // --- words
+  // ------------------------------------------------------------------------------------------------------------
 
   void tell_retry(export_job& j, const attempt_end& end, const retry_schedule::step& step) {
     ++counters_.retries;
@@ -329,7 +342,8 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
     const auto held = troubles_.admit(std::string{"end "}.append(kind), clock::now(), result.dropped);
     if (!held) return;
     std::string text = label_ + ": ";
-    if (result.dropped > 0) text.append(items_text(result.dropped)).append(" lost (").append(to_string(result.reason)).append("): ");
+    if (result.dropped > 0)
+      text.append(items_text(result.dropped)).append(" lost (").append(to_string(result.reason)).append("): ");
     text += trouble;
     if (held->times > 0) text += "; and " + std::to_string(held->times) + " more times since this was last reported";
     if (held->items > 0) text += ", " + items_text(held->items) + " lost";
@@ -352,8 +366,8 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
   trouble_log troubles_;
   std::string label_;
   otlp_http_counters counters_;
-  std::vector<job_ptr> jobs_;      // at most max_connections
-  std::deque<job_ptr> waiting_;    // sent although ready() said no
+  std::vector<job_ptr> jobs_;    // at most max_connections
+  std::deque<job_ptr> waiting_;  // sent although ready() said no
   std::vector<idle_connection> idle_;
   std::vector<std::weak_ptr<transport>> leaving_transports_;
   clock::time_point shutdown_deadline_ = clock::time_point::max();

@@ -21,9 +21,9 @@ namespace otlpkit::inline OTLPKIT_ABI::exporters::detail {
 /// What one attempt came to.
 struct attempt_end {
   bool retry = false;
-  sdk::export_result result;     ///< when not to be retried
-  std::string trouble;           ///< in words; empty when all went well
-  std::string kind;              ///< which trouble, for the rate limit
+  sdk::export_result result;  ///< when not to be retried
+  std::string trouble;        ///< in words; empty when all went well
+  std::string kind;           ///< which trouble, for the rate limit
   std::optional<std::chrono::nanoseconds> retry_after;
 };
 
@@ -83,8 +83,10 @@ struct attempt_end {
     case response_meaning::outcome::delivered:
       end.result = {static_cast<std::size_t>(meaning.rejected),
                     meaning.rejected > 0 ? sdk::drop_reason::rejected : sdk::drop_reason::none};
-      if (meaning.rejected > 0) end.trouble = "refused by the receiver: " + meaning.detail;
-      else if (!meaning.detail.empty()) end.trouble = "the receiver warns: " + meaning.detail;
+      if (meaning.rejected > 0)
+        end.trouble = "refused by the receiver: " + meaning.detail;
+      else if (!meaning.detail.empty())
+        end.trouble = "the receiver warns: " + meaning.detail;
       return end;
     case response_meaning::outcome::retry:
       end.retry = true;

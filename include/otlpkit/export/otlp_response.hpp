@@ -18,8 +18,8 @@ struct partial_success {
   std::string message;
 };
 
-/// Decodes an Export{Trace,Metrics,Logs}ServiceResponse: all three have the same fields. An empty body is a full success.
-/// \return nothing when the bytes are no such message.
+/// Decodes an Export{Trace,Metrics,Logs}ServiceResponse: all three have the same fields. An empty body is a full
+/// success. \return nothing when the bytes are no such message.
 [[nodiscard]] inline std::optional<partial_success> decode_export_response(std::string_view body) {
   partial_success out;
   wire::reader response{body};

@@ -14,8 +14,8 @@ namespace otlpkit::inline OTLPKIT_ABI::exporters {
 struct retry_options {
   std::chrono::nanoseconds initial_backoff = std::chrono::seconds{1};  ///< upper bound of the first wait, above zero
   std::chrono::nanoseconds max_backoff = std::chrono::seconds{5};      ///< no back-off grows beyond it
-  double multiplier = 1.5;  ///< growth from one wait to the next, at least 1
-  double jitter = 0.5;      ///< share of each wait that is random, 0 to 1: clients that failed together come back apart
+  double multiplier = 1.5;                                             ///< growth from one wait to the next, at least 1
+  double jitter = 0.5;  ///< share of each wait that is random, 0 to 1: clients that failed together come back apart
 };
 
 /// Decides what follows a failed attempt of one export: another one, and when, or none.
@@ -26,9 +26,9 @@ class retry_schedule {
   using clock = std::chrono::steady_clock;
 
   enum class decision : std::uint8_t {
-    retry,                  ///< wait `delay`, then try again
-    out_of_time,            ///< the next attempt would start after the deadline
-    retry_after_too_long,   ///< the server asked for more time than the deadline leaves
+    retry,                 ///< wait `delay`, then try again
+    out_of_time,           ///< the next attempt would start after the deadline
+    retry_after_too_long,  ///< the server asked for more time than the deadline leaves
   };
   struct step {
     decision what = decision::retry;

@@ -89,7 +89,8 @@ class tls_transport final : public transport {
 [[nodiscard]] inline transport_factory make_tls_transports(const url& to, const tls_files& files) {
   auto context = std::make_shared<net::ssl::context>(net::ssl::context::tls_client);
   error_code ec;
-  context->set_options(net::ssl::context::default_workarounds | net::ssl::context::no_tlsv1 | net::ssl::context::no_tlsv1_1);
+  context->set_options(net::ssl::context::default_workarounds | net::ssl::context::no_tlsv1 |
+                       net::ssl::context::no_tlsv1_1);
   context->set_verify_mode(net::ssl::verify_peer);
   // Without it OpenSSL asks for the password of an encrypted key on the terminal, and waits.
   context->set_password_callback([](std::size_t, net::ssl::context::password_purpose) { return std::string{}; });
@@ -98,7 +99,8 @@ class tls_transport final : public transport {
     if (ec) detail::refuse_tls_file("certificate", "", "a readable system trust store", ec);
   } else {
     context->load_verify_file(files.certificate, ec);
-    if (ec) detail::refuse_tls_file("certificate", files.certificate, "a readable PEM file of trusted certificates", ec);
+    if (ec)
+      detail::refuse_tls_file("certificate", files.certificate, "a readable PEM file of trusted certificates", ec);
   }
   if (files.client_certificate.empty() != files.client_key.empty()) {
     const bool no_key = files.client_key.empty();
@@ -108,10 +110,12 @@ class tls_transport final : public transport {
   }
   if (!files.client_certificate.empty()) {
     context->use_certificate_chain_file(files.client_certificate, ec);
-    if (ec) detail::refuse_tls_file("client_certificate", files.client_certificate, "a readable PEM certificate chain", ec);
+    if (ec)
+      detail::refuse_tls_file("client_certificate", files.client_certificate, "a readable PEM certificate chain", ec);
     context->use_private_key_file(files.client_key, net::ssl::context::pem, ec);
     if (ec) {
-      detail::refuse_tls_file("client_key", files.client_key, "a readable PEM key, not encrypted, that fits the certificate", ec);
+      detail::refuse_tls_file("client_key", files.client_key,
+                              "a readable PEM key, not encrypted, that fits the certificate", ec);
     }
   }
   return [context, host = to.host](net::io_context& io) {

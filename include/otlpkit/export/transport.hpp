@@ -44,8 +44,8 @@ class transport {
   /// What has to happen between connect and the first byte.
   [[nodiscard]] virtual net::awaitable<error_code> handshake() = 0;
 
-  /// Writes all of `data`, which stays valid until the handler ran. A callback and not an awaitable, because the response
-  /// is awaited meanwhile: a server may answer before it has read everything.
+  /// Writes all of `data`, which stays valid until the handler ran. A callback and not an awaitable, because the
+  /// response is awaited meanwhile: a server may answer before it has read everything.
   virtual void write(std::span<const net::const_buffer> data, write_handler done) = 0;
 
   [[nodiscard]] virtual net::awaitable<std::size_t> read_some(net::mutable_buffer into, error_code& ec) = 0;

@@ -267,7 +267,6 @@ inline void series::fold(cell& c) noexcept {
     for (std::size_t i = 0; i < owner->buckets(); ++i) bump(to.counts()[i], reading.counts[i]);
     to.sum.store(to.sum.load(platform::relaxed) + reading.sum, platform::relaxed);
     bump(to.writes, reading.writes);
-    to.collected += from.collected & ~std::uint64_t{1};
   } else if (owner->kind == instrument_kind::gauge) {
     auto& from = static_cast<gauge_cell&>(c);
     auto& to = static_cast<gauge_cell&>(*ended);

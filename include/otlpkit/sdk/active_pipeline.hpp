@@ -14,9 +14,11 @@
 #include <thread>
 #include <utility>
 
-/// The one pipeline that may live in a process: from the telemetry object that made it to its end, across fork() and exit().
+/// The one pipeline that may live in a process: from the telemetry object that made it to its end, across fork() and
+/// exit().
 ///
-/// Each has a number, its generation, so that a telemetry object whose pipeline ended already (by exit()) finds that out.
+/// Each has a number, its generation, so that a telemetry object whose pipeline ended already (by exit()) finds that
+/// out.
 namespace otlpkit::inline OTLPKIT_ABI::sdk::active_pipeline {
 
 using factory = std::function<std::shared_ptr<pipeline>(bool in_forked_child)>;
@@ -32,11 +34,11 @@ struct state {
   bool print_books = false;
   std::uint32_t mode = 0;
   std::chrono::milliseconds timeout{};
-  sdk::books books;         ///< of the last one that ended
+  sdk::books books;  ///< of the last one that ended
 
   std::atomic<pipeline*> wake_target{nullptr};
-  std::atomic<int> wakers{0};           ///< threads in wake(); the target stays until they left
-  std::atomic<bool> restart{false};     ///< this is a forked child without a thread yet
+  std::atomic<int> wakers{0};        ///< threads in wake(); the target stays until they left
+  std::atomic<bool> restart{false};  ///< this is a forked child without a thread yet
   otlpkit::detail::participant process;
 };
 
@@ -58,13 +60,14 @@ inline void install(state& s, std::shared_ptr<pipeline> p) {
   r.logs.wake.store(&wake, platform::release);
 }
 
-/// Shared objects that do not see each other's symbols have a copy of the runtime each. That works, but is seldom what is
-/// wanted. Before the first pipeline of this copy a background thread can only be another one's.
+/// Shared objects that do not see each other's symbols have a copy of the runtime each. That works, but is seldom what
+/// is wanted. Before the first pipeline of this copy a background thread can only be another one's.
 inline void tell_of_other_copies() {
   if (!platform_host::has_thread_named(pipeline::thread_name)) return;
-  report(diagnostic_level::warning,
-         "another copy of otlpkit in this process sends telemetry too (expected one: link shared objects at start, or the "
-         "program with -rdynamic); each has its own pipeline, and their traces do not connect");
+  report(
+      diagnostic_level::warning,
+      "another copy of otlpkit in this process sends telemetry too (expected one: link shared objects at start, or the "
+      "program with -rdynamic); each has its own pipeline, and their traces do not connect");
 }
 
 /// In a forked child the pipeline comes back when the first record asks for it.
@@ -92,7 +95,8 @@ inline void before_fork() noexcept { global().mutex.lock(); }
 inline void after_fork_in_parent() noexcept { global().mutex.unlock(); }
 inline void after_fork_in_child() noexcept {
   state& s = global();
-  if (s.current != nullptr) new std::shared_ptr<pipeline>(std::move(s.current));  // its thread is not here: it can never end
+  if (s.current != nullptr)
+    new std::shared_ptr<pipeline>(std::move(s.current));  // its thread is not here: it can never end
   s.wake_target.store(nullptr);
   s.wakers.store(0);
   s.restart.store(s.alive != 0);
@@ -131,8 +135,9 @@ inline bool end(std::uint64_t generation, std::chrono::milliseconds timeout) noe
       const auto ended = p->ended();
       p.reset();
       if (!ended->wait_until(deadline + std::chrono::milliseconds{80})) {
-        report(diagnostic_level::warning, "an exporter, or the look-up of a host name, holds the background thread past the shutdown "
-                                          "deadline: it is left behind");
+        report(diagnostic_level::warning,
+               "an exporter, or the look-up of a host name, holds the background thread past the shutdown "
+               "deadline: it is left behind");
       }
     }
     const std::lock_guard lock{s.mutex};
@@ -150,8 +155,8 @@ inline bool end(std::uint64_t generation, std::chrono::milliseconds timeout) noe
 
 /// Makes the pipeline. Recording begins with `mode`, once `prepare` has set the runtime up.
 /// \return its generation, 0 when one lives already
-inline std::uint64_t begin(factory make, std::uint32_t mode_when_sending, bool print_books, std::chrono::milliseconds timeout,
-                           const std::function<void()>& prepare) {
+inline std::uint64_t begin(factory make, std::uint32_t mode_when_sending, bool print_books,
+                           std::chrono::milliseconds timeout, const std::function<void()>& prepare) {
   detail::state& s = detail::global();
   s.process.before_fork = &detail::before_fork;
   s.process.after_fork_in_parent = &detail::after_fork_in_parent;

@@ -27,18 +27,19 @@ inline constexpr std::size_t signal_count = 3;
 /// The items of one instrumentation scope: its encoded InstrumentationScope message with the schema URL, and the items
 /// one after the other, each framed as the repeated field of ScopeSpans, ScopeMetrics or ScopeLogs (tag 0x12, length).
 struct scope_items {
-  std::string scope;       ///< fields 1 and 3 of the Scope* message: scope (with tag and length), schema_url
-  std::string items;       ///< framed items, field 2, as they were recorded
-  std::size_t count = 0;   ///< number of items in `items` (spans, log records, or data points for metrics)
+  std::string scope;      ///< fields 1 and 3 of the Scope* message: scope (with tag and length), schema_url
+  std::string items;      ///< framed items, field 2, as they were recorded
+  std::size_t count = 0;  ///< number of items in `items` (spans, log records, or data points for metrics)
 };
 
-/// One OTLP export request, immutable once built and shared by every exporter: an envelope around bytes that were encoded
-/// when they were recorded.
+/// One OTLP export request, immutable once built and shared by every exporter: an envelope around bytes that were
+/// encoded when they were recorded.
 ///
 /// `pieces()` one after the other are the ExportTraceServiceRequest (or metrics, logs); nothing is encoded again.
 class batch {
  public:
-  /// \param resource fields 1 and 3 of the Resource* message (resource with tag and length, schema_url), shared by all batches.
+  /// \param resource fields 1 and 3 of the Resource* message (resource with tag and length, schema_url), shared by all
+  /// batches.
   batch(signal kind, std::shared_ptr<const std::string> resource, std::vector<scope_items> scopes);
   batch(const batch&) = delete;
   batch& operator=(const batch&) = delete;
@@ -60,7 +61,7 @@ class batch {
   std::size_t bytes_ = 0;
   std::shared_ptr<const std::string> resource_;
   std::vector<scope_items> scopes_;
-  std::vector<std::string> headers_;   // the envelope's tags and lengths; pieces_ points into it
+  std::vector<std::string> headers_;  // the envelope's tags and lengths; pieces_ points into it
   std::vector<std::string_view> pieces_;
 };
 

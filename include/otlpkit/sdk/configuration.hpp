@@ -3,9 +3,9 @@
 
 #include <otlpkit/core/environment_table.hpp>
 #include <otlpkit/core/resource.hpp>
-#include <otlpkit/sdk/url.hpp>
 #include <otlpkit/sdk/batch.hpp>
 #include <otlpkit/sdk/settings.hpp>
+#include <otlpkit/sdk/url.hpp>
 #include <otlpkit/version.hpp>
 
 #include <algorithm>

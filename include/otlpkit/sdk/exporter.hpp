@@ -16,17 +16,19 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk {
 /// Why telemetry was lost. Every lost item is counted under exactly one of these.
 enum class drop_reason : std::uint8_t {
   none,
-  queue_full,    ///< the queue or its memory budget was full when the item ended
-  too_large,     ///< the item alone exceeds the request limit
-  rejected,      ///< the receiver took the request but refused items (partial success), or answered a status that must not be retried
-  unreachable,   ///< no connection, or retryable answers until the export timeout ran out
-  shutdown,      ///< not delivered when the shutdown deadline passed
-  failed,        ///< the exporter failed for a reason of its own (it threw, its output is gone)
+  queue_full,  ///< the queue or its memory budget was full when the item ended
+  too_large,   ///< the item alone exceeds the request limit
+  rejected,  ///< the receiver took the request but refused items (partial success), or answered a status that must not
+             ///< be retried
+  unreachable,  ///< no connection, or retryable answers until the export timeout ran out
+  shutdown,     ///< not delivered when the shutdown deadline passed
+  failed,       ///< the exporter failed for a reason of its own (it threw, its output is gone)
 };
 inline constexpr std::size_t drop_reason_count = 7;
 
 [[nodiscard]] constexpr std::string_view to_string(drop_reason r) noexcept {
-  constexpr std::string_view names[drop_reason_count] = {"none", "queue_full", "too_large", "rejected", "unreachable", "shutdown", "failed"};
+  constexpr std::string_view names[drop_reason_count] = {"none",        "queue_full", "too_large", "rejected",
+                                                         "unreachable", "shutdown",   "failed"};
   return names[static_cast<std::size_t>(r)];
 }
 
@@ -58,8 +60,8 @@ class exporter {
   /// Whether another send() may start now. While every exporter of a signal says no, its items wait in the queue.
   [[nodiscard]] virtual bool ready(signal) const noexcept { return true; }
 
-  /// Exports `b`, now or later, without blocking, and calls `done` exactly once, on the pipeline's thread (it may be called
-  /// before send() returns). Retries are the exporter's own; a failure is final.
+  /// Exports `b`, now or later, without blocking, and calls `done` exactly once, on the pipeline's thread (it may be
+  /// called before send() returns). Retries are the exporter's own; a failure is final.
   virtual void send(std::shared_ptr<const batch> b, completion done) = 0;
 
   /// Everything still under way has until `deadline`; what is not done by then is dropped as `shutdown`. Called at most
@@ -70,7 +72,9 @@ class exporter {
   virtual void flush() {}
 
   /// How often tick() is wanted; zero: never.
-  [[nodiscard]] virtual std::chrono::milliseconds tick_interval() const noexcept { return std::chrono::milliseconds{0}; }
+  [[nodiscard]] virtual std::chrono::milliseconds tick_interval() const noexcept {
+    return std::chrono::milliseconds{0};
+  }
   /// Time has passed.
   virtual void tick(clock::time_point now) { static_cast<void>(now); }
 };

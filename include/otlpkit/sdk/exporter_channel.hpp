@@ -17,8 +17,8 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk {
 
 /// The way from the pipeline to one exporter for one signal: what waits for it, and what it is working on.
 ///
-/// Every exporter has its own, so that a slow or failing one holds nothing back from the others: its own queue fills, and
-/// what does not fit is dropped for it. Used from the pipeline's thread only.
+/// Every exporter has its own, so that a slow or failing one holds nothing back from the others: its own queue fills,
+/// and what does not fit is dropped for it. Used from the pipeline's thread only.
 class exporter_channel {
  public:
   using clock = exporter::clock;
@@ -50,8 +50,8 @@ class exporter_channel {
     }
   }
 
-  /// Gives up exports that take longer than the timeout allows: an exporter that forgets its completion loses its items,
-  /// not the pipeline.
+  /// Gives up exports that take longer than the timeout allows: an exporter that forgets its completion loses its
+  /// items, not the pipeline.
   void expire(clock::time_point now) {
     if (timeout_ == clock::duration::zero()) return;
     for (auto it = running_.begin(); it != running_.end();) {

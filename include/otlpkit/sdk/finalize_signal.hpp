@@ -3,9 +3,9 @@
 
 #include <otlpkit/core/environment.hpp>
 #include <otlpkit/core/errors.hpp>
-#include <otlpkit/sdk/url.hpp>
 #include <otlpkit/sdk/configuration.hpp>
 #include <otlpkit/sdk/setting_picker.hpp>
+#include <otlpkit/sdk/url.hpp>
 
 #include <algorithm>
 #include <cstddef>

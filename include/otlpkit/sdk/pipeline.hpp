@@ -32,11 +32,12 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::sdk {
 
-/// Takes finished records out of the threads' logs, makes batches and gives them to the exporters, on one background thread.
+/// Takes finished records out of the threads' logs, makes batches and gives them to the exporters, on one background
+/// thread.
 ///
-/// A signal is sent when its delay has passed, when a full batch waits, and when someone flushes. While no exporter is ready
-/// the records stay in the threads' logs, which are bounded. flush() and shutdown() may be called from any thread and keep
-/// their deadline whatever the exporters do.
+/// A signal is sent when its delay has passed, when a full batch waits, and when someone flushes. While no exporter is
+/// ready the records stay in the threads' logs, which are bounded. flush() and shutdown() may be called from any thread
+/// and keep their deadline whatever the exporters do.
 class pipeline : public std::enable_shared_from_this<pipeline> {
  public:
   using clock = exporter::clock;
@@ -73,7 +74,9 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
                                        : nullptr;
       if (!schedule.on) continue;
       for (const auto& e : exporters_) {
-        if (e->accepts(kind)) l.channels.push_back(std::make_unique<exporter_channel>(e, kind, schedule.max_queue, schedule.export_timeout));
+        if (e->accepts(kind))
+          l.channels.push_back(
+              std::make_unique<exporter_channel>(e, kind, schedule.max_queue, schedule.export_timeout));
       }
       l.on = !l.channels.empty();
       if (l.queue != nullptr) l.earlier_drops = l.queue->dropped();
@@ -91,7 +94,8 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
       if (lanes_[s].on) arm(s);
     }
     for (const auto& e : exporters_) {
-      if (e->tick_interval() > std::chrono::milliseconds{0} && (tick_interval_.count() == 0 || e->tick_interval() < tick_interval_)) {
+      if (e->tick_interval() > std::chrono::milliseconds{0} &&
+          (tick_interval_.count() == 0 || e->tick_interval() < tick_interval_)) {
         tick_interval_ = e->tick_interval();
       }
     }
@@ -120,8 +124,8 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     return done->wait_until(deadline);
   }
 
-  /// Exports what it can until the deadline, counts the rest as dropped, and tells the thread to end. Recording must have
-  /// been switched off. False when something was lost to the deadline.
+  /// Exports what it can until the deadline, counts the rest as dropped, and tells the thread to end. Recording must
+  /// have been switched off. False when something was lost to the deadline.
   bool shutdown(clock::time_point deadline) {
     const auto done = std::make_shared<latch>();
     boost::asio::post(io_, [this, done, deadline] { begin_shutdown(done, deadline); });
@@ -154,9 +158,9 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     std::optional<batch_builder> builder;
     std::vector<std::unique_ptr<exporter_channel>> channels;
     std::optional<boost::asio::steady_timer> timer;
-    bool everything = false;     ///< send also what does not fill a batch
+    bool everything = false;  ///< send also what does not fill a batch
     bool pumping = false;
-    std::size_t under_way = 0;   ///< batches
+    std::size_t under_way = 0;  ///< batches
     std::uint64_t items_under_way = 0;
   };
 
@@ -200,7 +204,8 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   }
 
   void arm_maintenance() {
-    const auto every = tick_interval_.count() > 0 ? std::min(tick_interval_, maintenance_interval) : maintenance_interval;
+    const auto every =
+        tick_interval_.count() > 0 ? std::min(tick_interval_, maintenance_interval) : maintenance_interval;
     maintenance_.expires_after(every);
     maintenance_.async_wait([this](const boost::system::error_code& error) {
       if (error) return;
@@ -322,7 +327,8 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     if (flushes_.empty()) return;
     if (!at_rest()) {
       if (std::ranges::none_of(lanes_, [](const lane& l) { return l.everything; })) {
-        each_exporter([](exporter& e) { e.flush(); });  // all is handed out; what an exporter holds back is all that is missing
+        each_exporter(
+            [](exporter& e) { e.flush(); });  // all is handed out; what an exporter holds back is all that is missing
       }
       if (!at_rest()) return;
     }

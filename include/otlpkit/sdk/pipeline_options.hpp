@@ -20,10 +20,10 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk {
 /// How one signal is sent.
 struct signal_schedule {
   bool on = false;
-  std::chrono::milliseconds delay{5000};           ///< longest wait of an item; for metrics the interval of collections
+  std::chrono::milliseconds delay{5000};  ///< longest wait of an item; for metrics the interval of collections
   std::chrono::milliseconds export_timeout{30000};  ///< of one batch by any exporter; zero: none
-  std::size_t max_queue = 2048;                    ///< items waiting for one exporter
-  std::size_t max_batch = 512;                     ///< items of one request
+  std::size_t max_queue = 2048;                     ///< items waiting for one exporter
+  std::size_t max_batch = 512;                      ///< items of one request
 };
 
 struct pipeline_options {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/trace/traced.hpp>
+#include <otlpkit/otlpkit.hpp>
 
 #include <functional>
 #include <string>
@@ -10,7 +10,8 @@
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
-/// Work that somebody else will do, later or on another thread, and that the trace still belongs to. Made by detached().
+/// Work that somebody else will do, later or on another thread, and that the trace still belongs to. Made by
+/// detached().
 template <class F>
 class detached_call {
  public:
@@ -35,9 +36,9 @@ class detached_call {
   F fn_;
 };
 
-/// Wraps `fn` so that it runs in a span called `name`, child of the span that is current now, whenever and wherever it is
-/// called: `worker.post(otlpkit::detached("product.increment_views", [id] { ... }))`. The span carries otlpkit.detached, by
-/// which viewers know that the parent does not wait for it.
+/// Wraps `fn` so that it runs in a span called `name`, child of the span that is current now, whenever and wherever it
+/// is called: `worker.post(otlpkit::detached("product.increment_views", [id] { ... }))`. The span carries
+/// otlpkit.detached, by which viewers know that the parent does not wait for it.
 ///
 /// Copyable if `fn` is. What `fn` refers to must live until it has run.
 template <class F>

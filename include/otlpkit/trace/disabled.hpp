@@ -119,19 +119,19 @@ constexpr decltype(auto) traced(const Name& name, F&& fn) {
 
 }  // namespace otlpkit::inline OTLPKIT_ABI
 
-#define OTLPKIT_SPAN(name, ...)                       \
-  do {                                                \
-    if (false) {                                      \
-      ::otlpkit::detail::ignore(name);                \
+#define OTLPKIT_SPAN(name, ...)                        \
+  do {                                                 \
+    if (false) {                                       \
+      ::otlpkit::detail::ignore(name);                 \
       ::otlpkit::detail::ignore_fields({__VA_ARGS__}); \
-    }                                                 \
+    }                                                  \
   } while (false)
 #define OTLPKIT_EVENT(name, ...) OTLPKIT_SPAN(name __VA_OPT__(, ) __VA_ARGS__)
-#define OTLPKIT_RECORD(key, ...)                             \
-  do {                                                       \
-    if (false) ::otlpkit::detail::ignore(key, __VA_ARGS__);  \
+#define OTLPKIT_RECORD(key, ...)                            \
+  do {                                                      \
+    if (false) ::otlpkit::detail::ignore(key, __VA_ARGS__); \
   } while (false)
-#define OTLPKIT_FAIL(...)                               \
-  do {                                                  \
-    if (false) ::otlpkit::detail::ignore(__VA_ARGS__);  \
+#define OTLPKIT_FAIL(...)                              \
+  do {                                                 \
+    if (false) ::otlpkit::detail::ignore(__VA_ARGS__); \
   } while (false)

@@ -24,7 +24,8 @@ struct field_sink {
     (*this)(a, b, c);
     record.put(d);
   }
-  OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c, const field& d, const field& e) const noexcept {
+  OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c, const field& d,
+                                        const field& e) const noexcept {
     (*this)(a, b, c);
     (*this)(d, e);
   }
@@ -33,13 +34,13 @@ struct field_sink {
     (*this)(a, b, c);
     (*this)(d, e, f);
   }
-  OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c, const field& d, const field& e, const field& f,
-                                        const field& g) const noexcept {
+  OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c, const field& d, const field& e,
+                                        const field& f, const field& g) const noexcept {
     (*this)(a, b, c);
     (*this)(d, e, f, g);
   }
-  OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c, const field& d, const field& e, const field& f,
-                                        const field& g, const field& h) const noexcept {
+  OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c, const field& d, const field& e,
+                                        const field& f, const field& g, const field& h) const noexcept {
     (*this)(a, b, c, d);
     (*this)(e, f, g, h);
   }
@@ -50,29 +51,31 @@ struct field_sink {
 #define OTLPKIT_JOIN_(a, b) a##b
 #define OTLPKIT_JOIN(a, b) OTLPKIT_JOIN_(a, b)
 
-/// Starts a span that ends with the enclosing scope: OTLPKIT_SPAN("product.view", {"product_id", id}). Up to eight fields;
-/// their expressions run only if the span records and may not contain co_await. One per line.
-#define OTLPKIT_SPAN(name, ...)                                                                                  \
-  const ::otlpkit::span_guard OTLPKIT_JOIN(otlpkit_span_, __LINE__) {                                            \
-    otlpkit_scope(0), name, [&](::otlpkit::detail::span_record& otlpkit_record) OTLPKIT_ALWAYS_INLINE_LAMBDA {   \
-      ::otlpkit::detail::field_sink{otlpkit_record}(__VA_ARGS__);                                                \
-    }                                                                                                            \
+/// Starts a span that ends with the enclosing scope: OTLPKIT_SPAN("product.view", {"product_id", id}). Up to eight
+/// fields; their expressions run only if the span records and may not contain co_await. One per line.
+#define OTLPKIT_SPAN(name, ...)                                                                                \
+  const ::otlpkit::span_guard OTLPKIT_JOIN(otlpkit_span_, __LINE__) {                                          \
+    otlpkit_scope(0), name, [&](::otlpkit::detail::span_record& otlpkit_record) OTLPKIT_ALWAYS_INLINE_LAMBDA { \
+      ::otlpkit::detail::field_sink{otlpkit_record}(__VA_ARGS__);                                              \
+    }                                                                                                          \
   }
 
 /// Sets attributes on the current span: OTLPKIT_RECORD("cache_hit", true).
-#define OTLPKIT_RECORD(key, ...)                                         \
-  do {                                                                   \
+#define OTLPKIT_RECORD(key, ...)                                                                                      \
+  do {                                                                                                                \
     if (auto& otlpkit_span = ::otlpkit::current_span(); otlpkit_span.recording()) otlpkit_span.set(key, __VA_ARGS__); \
   } while (false)
 
 /// Adds an event to the current span: OTLPKIT_EVENT("cache.evicted", {"entries", n}).
-#define OTLPKIT_EVENT(name, ...)                                         \
-  do {                                                                   \
-    if (auto& otlpkit_span = ::otlpkit::current_span(); otlpkit_span.recording()) otlpkit_span.event(name, {__VA_ARGS__}); \
+#define OTLPKIT_EVENT(name, ...)                                                  \
+  do {                                                                            \
+    if (auto& otlpkit_span = ::otlpkit::current_span(); otlpkit_span.recording()) \
+      otlpkit_span.event(name, {__VA_ARGS__});                                    \
   } while (false)
 
 /// Marks the current span as failed: OTLPKIT_FAIL("out_of_stock", "only 3 left").
-#define OTLPKIT_FAIL(error_type, ...)                                    \
-  do {                                                                   \
-    if (auto& otlpkit_span = ::otlpkit::current_span(); otlpkit_span.recording()) otlpkit_span.fail(error_type __VA_OPT__(, ) __VA_ARGS__); \
+#define OTLPKIT_FAIL(error_type, ...)                                             \
+  do {                                                                            \
+    if (auto& otlpkit_span = ::otlpkit::current_span(); otlpkit_span.recording()) \
+      otlpkit_span.fail(error_type __VA_OPT__(, ) __VA_ARGS__);                   \
   } while (false)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/trace/traced.hpp>
+#include <otlpkit/otlpkit.hpp>
 
 #include <concepts>
 #include <type_traits>
@@ -9,9 +9,29 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::detail {
 
+#ifdef OTLPKIT_DISABLE
+
+inline constexpr bool telemetry_compiled_in = false;
+
+template <class T>
+concept expected_like = requires(const T& r) {
+  static_cast<bool>(r.has_value());
+  r.error();
+};
+
+template <class T>
+constexpr void record_result(span&, const T&) noexcept {}
+
+#else
+
+inline constexpr bool telemetry_compiled_in = true;
+
+#endif
+
 /// Runs a call that a decorator wraps, between what its `operation` does at the start and at the end:
 ///   start() makes the span guard, succeeded(span, result) (or succeeded(span)) and failed(span) complete it.
-/// failed() runs in the catch block and says whether the exception ends here; a value-initialised result is returned then.
+/// failed() runs in the catch block and says whether the exception ends here; a value-initialised result is returned
+/// then.
 ///
 /// This is the form for calls that return their result. Calls that return something to be awaited have a specialisation
 /// where that something is known, which keeps `operation` until the result is there: the decorator is the same.

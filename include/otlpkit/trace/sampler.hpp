@@ -21,14 +21,16 @@ struct sampling_parameters {
   const trace_id& trace;       ///< of the new span
   std::string_view name;
   span_kind kind;
-  std::string_view attributes;  ///< the fields given at the start, encoded as Span.attributes (read them by span_view's ranges)
+  std::string_view
+      attributes;  ///< the fields given at the start, encoded as Span.attributes (read them by span_view's ranges)
   std::size_t link_count;
 };
 
 /// What a sampler may change besides deciding.
 class sampling_changes {
  public:
-  sampling_changes(record_buffer& out, attribute_writer& writer, const attribute_limits& limits, trace_state& state) noexcept
+  sampling_changes(record_buffer& out, attribute_writer& writer, const attribute_limits& limits,
+                   trace_state& state) noexcept
       : out_{out}, writer_{writer}, limits_{limits}, state_{state} {}
 
   /// Adds an attribute to the span.
@@ -44,13 +46,16 @@ class sampling_changes {
   trace_state& state_;
 };
 
-/// Decides for each new span whether it is recorded. Called from any thread, several at once; must neither throw nor block.
+/// Decides for each new span whether it is recorded. Called from any thread, several at once; must neither throw nor
+/// block.
 ///
-/// Derive from it for decisions of your own and pass it as settings::sampler. The built-in ones can be combined with it.
+/// Derive from it for decisions of your own and pass it as settings::sampler. The built-in ones can be combined with
+/// it.
 class sampler {
  public:
   virtual ~sampler() = default;
-  [[nodiscard]] virtual sampling_decision should_sample(const sampling_parameters& span, sampling_changes& changes) noexcept = 0;
+  [[nodiscard]] virtual sampling_decision should_sample(const sampling_parameters& span,
+                                                        sampling_changes& changes) noexcept = 0;
   /// Its name and configuration, like "TraceIdRatioBased{0.000100}". Lives as long as the sampler.
   [[nodiscard]] virtual std::string_view description() const noexcept = 0;
 };
@@ -67,17 +72,24 @@ class always_on_sampler final : public sampler {
 /// Records no span.
 class always_off_sampler final : public sampler {
  public:
-  sampling_decision should_sample(const sampling_parameters&, sampling_changes&) noexcept override { return sampling_decision::drop; }
+  sampling_decision should_sample(const sampling_parameters&, sampling_changes&) noexcept override {
+    return sampling_decision::drop;
+  }
   std::string_view description() const noexcept override { return "AlwaysOffSampler"; }
 };
 
-/// Records a share of all traces, chosen by the trace id: every process decides alike, and a higher share records all that a
-/// lower one does. It compares the low 56 bits of the id with a threshold, as the specification's ProbabilitySampler.
+/// Records a share of all traces, chosen by the trace id: every process decides alike, and a higher share records all
+/// that a lower one does. It compares the low 56 bits of the id with a threshold, as the specification's
+/// ProbabilitySampler.
 class trace_id_ratio_sampler final : public sampler {
  public:
   /// \param ratio 0 to 1; less counts as 0, more (and NaN) as 1
   explicit trace_id_ratio_sampler(double ratio) noexcept : threshold_{threshold(ratio)} {
-    const auto millionths = static_cast<std::uint64_t>((ratio > 0 ? ratio < 1 ? ratio : 1.0 : ratio <= 0 ? 0.0 : 1.0) * 1'000'000 + 0.5);
+    const auto millionths = static_cast<std::uint64_t>((ratio > 0    ? ratio < 1 ? ratio : 1.0
+                                                        : ratio <= 0 ? 0.0
+                                                                     : 1.0) *
+                                                           1'000'000 +
+                                                       0.5);
     std::uint64_t rest = millionths % 1'000'000;
     description_[18] = static_cast<char>('0' + millionths / 1'000'000);
     for (int i = 25; i > 19; --i, rest /= 10) description_[i] = static_cast<char>('0' + rest % 10);
@@ -108,16 +120,16 @@ class trace_id_ratio_sampler final : public sampler {
   char description_[28] = "TraceIdRatioBased{0.000000}";
 };
 
-/// Follows the parent's decision and asks `root` where there is none. The other cases can be replaced too; the samplers must
-/// outlive it.
+/// Follows the parent's decision and asks `root` where there is none. The other cases can be replaced too; the samplers
+/// must outlive it.
 class parent_based_sampler final : public sampler {
  public:
   struct delegates {
-    sampler* root;                            ///< no parent
-    sampler* remote_sampled = nullptr;        ///< nullptr: recorded
-    sampler* remote_not_sampled = nullptr;    ///< nullptr: dropped
-    sampler* local_sampled = nullptr;         ///< nullptr: recorded
-    sampler* local_not_sampled = nullptr;     ///< nullptr: dropped
+    sampler* root;                          ///< no parent
+    sampler* remote_sampled = nullptr;      ///< nullptr: recorded
+    sampler* remote_not_sampled = nullptr;  ///< nullptr: dropped
+    sampler* local_sampled = nullptr;       ///< nullptr: recorded
+    sampler* local_not_sampled = nullptr;   ///< nullptr: dropped
   };
   explicit parent_based_sampler(const delegates& d) noexcept : delegates_{d} {}
 

@@ -24,12 +24,12 @@ inline constexpr span_context no_context{};
   return slot != nullptr && slot->top != nullptr ? slot->top->ids : detail::no_context;
 }
 
-/// One timed operation. Attributes, events and links become OTLP bytes as they are recorded; the end completes the message
-/// and hands it to the thread's log.
+/// One timed operation. Attributes, events and links become OTLP bytes as they are recorded; the end completes the
+/// message and hands it to the thread's log.
 ///
-/// A `span` is not current: for that there is span_guard. It ends with its destructor, or earlier with end(); after that,
-/// and when it was not sampled, every call does nothing. One thread at a time may use it, not always the same one. Nothing
-/// here throws or takes a lock, nor allocates once the thread's buffers exist.
+/// A `span` is not current: for that there is span_guard. It ends with its destructor, or earlier with end(); after
+/// that, and when it was not sampled, every call does nothing. One thread at a time may use it, not always the same
+/// one. Nothing here throws or takes a lock, nor allocates once the thread's buffers exist.
 class [[nodiscard]] span {
  public:
   /// Starts a span, as a child of the current one unless `options` says otherwise.
@@ -55,7 +55,9 @@ class [[nodiscard]] span {
   }
 
   /// Whether calls still record something.
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool recording() const noexcept { return begun_ && live_.entry.recording != nullptr; }
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool recording() const noexcept {
+    return begun_ && live_.entry.recording != nullptr;
+  }
 
   /// Its identity, to be passed on; still there after the end. Without telemetry it is the parent's.
   [[nodiscard]] const span_context& context() const noexcept { return begun_ ? live_.entry.ids : current_context(); }
@@ -91,8 +93,8 @@ class [[nodiscard]] span {
     status(status_code::error, description);
   }
 
-  /// Records an exception as an event with type and message; `extra` fields of the same key win. The status stays as it is:
-  /// whether the operation failed is the caller's to say.
+  /// Records an exception as an event with type and message; `extra` fields of the same key win. The status stays as it
+  /// is: whether the operation failed is the caller's to say.
   void record_exception(const std::exception& e, fields extra = {}) noexcept {
     if (!recording()) return;
     const platform::type_name type{typeid(e).name()};
@@ -113,15 +115,16 @@ class [[nodiscard]] span {
   struct idle_t {};
   OTLPKIT_ALWAYS_INLINE constexpr explicit span(idle_t) noexcept {}
 
-  /// The order of work is what makes an unsampled span cheap: parent, decision, and only for a span that records a buffer
-  /// and the fields.
+  /// The order of work is what makes an unsampled span cheap: parent, decision, and only for a span that records a
+  /// buffer and the fields.
   template <class PutFields>
-  OTLPKIT_ALWAYS_INLINE void start(span_name name, const instrumentation_scope* scope, const span_options* options, bool current,
-                                   PutFields&& put_fields) noexcept {
+  OTLPKIT_ALWAYS_INLINE void start(span_name name, const instrumentation_scope* scope, const span_options* options,
+                                   bool current, PutFields&& put_fields) noexcept {
     if ((detail::global_runtime.mode.load(platform::relaxed) & detail::mode_traces) == 0 && options == nullptr) return;
     if (!begin(name, scope, options, current)) return;
     put_fields(live_.record);
-    if (live_.undecided) [[unlikely]] decide(name, options);
+    if (live_.undecided) [[unlikely]]
+      decide(name, options);
   }
 
   OTLPKIT_NOINLINE static void put_all(detail::span_record& record, fields attributes) noexcept {
@@ -147,7 +150,8 @@ class [[nodiscard]] span {
   [[nodiscard]] unix_ns now() const noexcept { return live_.entry.anchor.at(detail::global_runtime.clock.now()); }
 
   /// Whether the span records, or will if the sampler says so.
-  OTLPKIT_NOINLINE bool begin(span_name name, const instrumentation_scope* scope, const span_options* options, bool current) noexcept {
+  OTLPKIT_NOINLINE bool begin(span_name name, const instrumentation_scope* scope, const span_options* options,
+                              bool current) noexcept {
     const std::uint32_t mode = detail::global_runtime.mode.load(platform::acquire);
     detail::context_slot& slot = detail::current_slot();
     begun_ = true;
@@ -161,7 +165,8 @@ class [[nodiscard]] span {
     live_.entry.recording = this;
     live_.scope = (scope != nullptr ? *scope : detail::default_scope).number();
     live_.start = detail::global_runtime.clock.now();
-    if (live_.entry.anchor.ns_per_tick == 0) [[unlikely]] live_.entry.anchor = detail::global_runtime.clock.anchor(live_.start);
+    if (live_.entry.anchor.ns_per_tick == 0) [[unlikely]]
+      live_.entry.anchor = detail::global_runtime.clock.anchor(live_.start);
     live_.exceptions = std::uncaught_exceptions();
     live_.record.name(name);
     if (options != nullptr) apply(*options);
@@ -169,7 +174,8 @@ class [[nodiscard]] span {
   }
 
   /// Takes identity and clock from the parent, or starts a trace.
-  OTLPKIT_ALWAYS_INLINE void adopt(const detail::context_slot& slot, const span_options* options, std::uint32_t mode) noexcept {
+  OTLPKIT_ALWAYS_INLINE void adopt(const detail::context_slot& slot, const span_options* options,
+                                   std::uint32_t mode) noexcept {
     span_context& ids = live_.entry.ids;
     const parent_choice parent = options != nullptr ? options->parent : parent_choice{};
     if (parent.context() != nullptr) {
@@ -207,11 +213,14 @@ class [[nodiscard]] span {
     span_context& ids = live_.entry.ids;
     sampling_decision decision = sampling_decision::record_and_sample;
     if (sampler* const chosen = detail::global_runtime.sampler.load(platform::acquire)) {
-      const span_context parent =
-          live_.parent.valid() ? span_context{ids.trace, live_.parent, ids.flags, live_.remote_parent, ids.state} : span_context{};
+      const span_context parent = live_.parent.valid()
+                                      ? span_context{ids.trace, live_.parent, ids.flags, live_.remote_parent, ids.state}
+                                      : span_context{};
       const std::size_t links = options != nullptr ? options->links.size() : 0;
-      sampling_changes changes{live_.record.body(), live_.record.attributes(), detail::global_runtime.span_attributes, ids.state};
-      decision = chosen->should_sample({parent, ids.trace, name.text(), live_.kind, live_.record.body().view(), links}, changes);
+      sampling_changes changes{live_.record.body(), live_.record.attributes(), detail::global_runtime.span_attributes,
+                               ids.state};
+      decision = chosen->should_sample({parent, ids.trace, name.text(), live_.kind, live_.record.body().view(), links},
+                                       changes);
     }
     ids.flags = static_cast<std::uint8_t>(ids.flags & ~flag_sampled);
     if (decision == sampling_decision::record_and_sample) ids.flags |= flag_sampled;
@@ -220,7 +229,8 @@ class [[nodiscard]] span {
 
   OTLPKIT_NOINLINE void leave() noexcept {
     if (live_.entry.recording != nullptr) {
-      if (std::uncaught_exceptions() > live_.exceptions) [[unlikely]] unwound();
+      if (std::uncaught_exceptions() > live_.exceptions) [[unlikely]]
+        unwound();
       finish(0);
     }
     if (live_.current) detail::current_slot().remove(live_.entry);
@@ -251,11 +261,13 @@ class [[nodiscard]] span {
     std::size_t size = 54 + body.size();
     if (child) size += 10;
     if (!name.empty()) size += wire::field_size(name.size());
-    if (!state.empty()) [[unlikely]] size += wire::field_size(state.size());
+    if (!state.empty()) [[unlikely]]
+      size += wire::field_size(state.size());
 
     detail::producer& out = detail::this_thread.spans;
     wire::byte* p = detail::global_runtime.spans.reserve(out, 1 + wire::max_varint + size);
-    if (p == nullptr) [[unlikely]] return;
+    if (p == nullptr) [[unlikely]]
+      return;
     namespace tag = detail::span_tag;
     *p++ = 0x12;  // ScopeSpans.spans
     p = wire::put_varint(p, size);
@@ -281,7 +293,8 @@ class [[nodiscard]] span {
       std::memcpy(p + 2, &l.parent, sizeof l.parent);
       p += 10;
     }
-    if (!state.empty()) [[unlikely]] p = wire::put_field(p, tag::trace_state, state.data(), state.size());
+    if (!state.empty()) [[unlikely]]
+      p = wire::put_field(p, tag::trace_state, state.data(), state.size());
     if (!name.empty()) p = wire::put_field(p, tag::name, name.data(), name.size());
     if (!body.empty()) {
       std::memcpy(p, body.data(), body.size());
@@ -307,16 +320,16 @@ OTLPKIT_VISIBLE inline constinit idle_span no_span{};
 
 }  // namespace detail
 
-/// The current span of this task, to record on it from further down. Where none records it is a span that ignores all calls.
-/// Valid until that span ends.
+/// The current span of this task, to record on it from further down. Where none records it is a span that ignores all
+/// calls. Valid until that span ends.
 [[nodiscard]] inline span& current_span() noexcept {
   const detail::context_slot* const slot = detail::this_thread.slot;
   const bool recording = slot != nullptr && slot->top != nullptr && slot->top->recording != nullptr;
   return recording ? *slot->top->recording : detail::no_span;
 }
 
-/// A span that is current as long as the guard lives: spans started meanwhile are its children. It ends with its scope, with
-/// status ERROR when an exception leaves it.
+/// A span that is current as long as the guard lives: spans started meanwhile are its children. It ends with its scope,
+/// with status ERROR when an exception leaves it.
 ///
 /// Move-construct only: a function may return one. For use in one task; the parent becomes current again at the end.
 class [[nodiscard]] span_guard : public span {
@@ -331,8 +344,9 @@ class [[nodiscard]] span_guard : public span {
 
   /// What the macros use: `put_fields(record)` runs only if the span records.
   template <class PutFields>
-    requires requires(PutFields put, detail::span_record& record) { put(record); }
-  OTLPKIT_ALWAYS_INLINE span_guard(const instrumentation_scope& scope, span_name name, PutFields&& put_fields) noexcept : span{idle_t{}} {
+  requires requires(PutFields put, detail::span_record& record) { put(record); }
+  OTLPKIT_ALWAYS_INLINE span_guard(const instrumentation_scope& scope, span_name name, PutFields&& put_fields) noexcept
+      : span{idle_t{}} {
     start(name, &scope, nullptr, true, put_fields);
   }
 };

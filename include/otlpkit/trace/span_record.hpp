@@ -12,9 +12,10 @@ namespace otlpkit::inline OTLPKIT_ABI::detail {
 
 /// Field numbers and tags of opentelemetry.proto.trace.v1.Span and its nested messages.
 namespace span_tag {
-inline constexpr wire::byte trace_id = 0x0A, span_id = 0x12, trace_state = 0x1A, parent_span_id = 0x22, name = 0x2A, kind = 0x30,
-                            start_time = 0x39, end_time = 0x41, attributes = 0x4A, dropped_attributes = 0x50, events = 0x5A,
-                            dropped_events = 0x60, links = 0x6A, dropped_links = 0x70, status = 0x7A;
+inline constexpr wire::byte trace_id = 0x0A, span_id = 0x12, trace_state = 0x1A, parent_span_id = 0x22, name = 0x2A,
+                            kind = 0x30, start_time = 0x39, end_time = 0x41, attributes = 0x4A,
+                            dropped_attributes = 0x50, events = 0x5A, dropped_events = 0x60, links = 0x6A,
+                            dropped_links = 0x70, status = 0x7A;
 inline constexpr wire::byte flags[] = {0x85, 0x01};
 inline constexpr wire::byte event_time = 0x09, event_name = 0x12, event_attributes = 0x1A, event_dropped = 0x20;
 inline constexpr wire::byte link_trace_id = 0x0A, link_span_id = 0x12, link_trace_state = 0x1A, link_attributes = 0x22,
@@ -27,10 +28,13 @@ inline constexpr wire::byte status_message = 0x12, status_code = 0x18;
   return std::uint32_t{flags} | 0x100u | (remote ? 0x200u : 0u);
 }
 
-/// What an open span has collected: attributes, events, links and status as fields of its message, in the order they came.
+/// What an open span has collected: attributes, events, links and status as fields of its message, in the order they
+/// came.
 class span_record {
  public:
-  OTLPKIT_ALWAYS_INLINE void put(const field& f) noexcept { attributes_.put(body_, 0, global_runtime.span_attributes, f); }
+  OTLPKIT_ALWAYS_INLINE void put(const field& f) noexcept {
+    attributes_.put(body_, 0, global_runtime.span_attributes, f);
+  }
 
   OTLPKIT_ALWAYS_INLINE void name(span_name n) noexcept {
     if (n.lasting()) [[likely]] {
@@ -58,7 +62,8 @@ class span_record {
     *p = span_tag::event_time;
     body_.advance_to(wire::put_fixed(p + 1, time));
     const bool ok = text(span_tag::event_name, event_name) &&
-                    put_nested(span_tag::event_attributes, span_tag::event_dropped, global_runtime.event_attributes, attributes, more) &&
+                    put_nested(span_tag::event_attributes, span_tag::event_dropped, global_runtime.event_attributes,
+                               attributes, more) &&
                     body_.close(mark);
     count(ok, before, events_, dropped_events_);
   }
@@ -73,13 +78,15 @@ class span_record {
       ++dropped_links_;
       return;
     }
-    wire::byte* p = wire::put_field(body_.at(), span_tag::link_trace_id, reinterpret_cast<const char*>(&to.trace), sizeof to.trace);
+    wire::byte* p =
+        wire::put_field(body_.at(), span_tag::link_trace_id, reinterpret_cast<const char*>(&to.trace), sizeof to.trace);
     p = wire::put_field(p, span_tag::link_span_id, reinterpret_cast<const char*>(&to.span), sizeof to.span);
     if (!state.empty()) p = wire::put_field(p, span_tag::link_trace_state, state.data(), state.size());
     *p++ = span_tag::link_flags;
     body_.advance_to(wire::put_fixed(p, span_flags(to.flags, to.remote)));
-    const bool ok = put_nested(span_tag::link_attributes, span_tag::link_dropped, global_runtime.link_attributes, attributes, {}) &&
-                    body_.close(mark);
+    const bool ok =
+        put_nested(span_tag::link_attributes, span_tag::link_dropped, global_runtime.link_attributes, attributes, {}) &&
+        body_.close(mark);
     count(ok, before, links_, dropped_links_);
   }
 
@@ -114,7 +121,8 @@ class span_record {
 
   /// Adds the counts of what was dropped, which end the message.
   OTLPKIT_ALWAYS_INLINE void close() noexcept {
-    if ((attributes_.dropped() | dropped_events_ | dropped_links_) != 0) [[unlikely]] put_dropped();
+    if ((attributes_.dropped() | dropped_events_ | dropped_links_) != 0) [[unlikely]]
+      put_dropped();
   }
 
  private:
@@ -130,7 +138,8 @@ class span_record {
     if (!text(span_tag::name, n)) body_.shrink_to(before);
   }
 
-  bool put_nested(wire::byte tag, wire::byte dropped_tag, const attribute_limits& limits, fields attributes, fields more) noexcept {
+  bool put_nested(wire::byte tag, wire::byte dropped_tag, const attribute_limits& limits, fields attributes,
+                  fields more) noexcept {
     attribute_writer writer{tag};
     const std::size_t from = body_.size();
     for (const field& f : attributes) writer.put(body_, from, limits, f);

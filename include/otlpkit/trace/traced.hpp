@@ -74,8 +74,8 @@ inline void record_current_exception(span& s) noexcept {
   }
 }
 
-/// Runs `fn` in a span of its own and returns what it returns. An exception is recorded and passed on; so is the error in
-/// an expected-like result or a std::error_code it ends with. `fn` takes nothing, or the span.
+/// Runs `fn` in a span of its own and returns what it returns. An exception is recorded and passed on; so is the error
+/// in an expected-like result or a std::error_code it ends with. `fn` takes nothing, or the span.
 template <class F>
 decltype(auto) traced(span_name name, fields attributes, F&& fn) {
   span_guard guard{name, attributes};

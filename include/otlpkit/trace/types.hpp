@@ -20,8 +20,8 @@ enum class span_kind : std::uint8_t { internal = 1, server = 2, client = 3, prod
 /// How an operation ended; the numbers are OTLP's. `ok` is final; `error` may be followed by `ok` or a later `error`.
 enum class status_code : std::uint8_t { unset = 0, ok = 1, error = 2 };
 
-/// The name of a span: a string literal is referred to, any other text is copied when the span records. Invalid UTF-8 in it
-/// is replaced by U+FFFD.
+/// The name of a span: a string literal is referred to, any other text is copied when the span records. Invalid UTF-8
+/// in it is replaced by U+FFFD.
 class span_name {
  public:
   template <std::size_t n>
@@ -30,8 +30,9 @@ class span_name {
   }
 
   template <class Text>
-    requires(std::convertible_to<const Text&, std::string_view> && !std::is_array_v<Text>)
-  constexpr span_name(const Text& text) noexcept : text_{text}, lasting_{false} {}  // NOLINT(google-explicit-constructor)
+  requires(std::convertible_to<const Text&, std::string_view> &&
+           !std::is_array_v<Text>) constexpr span_name(const Text& text) noexcept
+      : text_{text}, lasting_{false} {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] constexpr std::string_view text() const noexcept { return text_; }
   /// A literal of ASCII: need neither be copied nor checked.
@@ -56,8 +57,9 @@ inline constexpr no_parent_t no_parent{};
 class parent_choice {
  public:
   constexpr parent_choice() noexcept = default;
-  constexpr parent_choice(const span_context& context) noexcept : explicit_{&context} {}  // NOLINT(google-explicit-constructor)
-  constexpr parent_choice(no_parent_t) noexcept : root_{true} {}                          // NOLINT(google-explicit-constructor)
+  constexpr parent_choice(const span_context& context) noexcept
+      : explicit_{&context} {}                                    // NOLINT(google-explicit-constructor)
+  constexpr parent_choice(no_parent_t) noexcept : root_{true} {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] constexpr const span_context* context() const noexcept { return explicit_; }
   [[nodiscard]] constexpr bool root() const noexcept { return root_; }
@@ -67,14 +69,14 @@ class parent_choice {
   bool root_ = false;
 };
 
-/// How a span starts, for what is not said by name and fields. Used within the call it is passed to, so temporaries in it
-/// are safe.
+/// How a span starts, for what is not said by name and fields. Used within the call it is passed to, so temporaries in
+/// it are safe.
 struct span_options {
   span_kind kind = span_kind::internal;
-  parent_choice parent = {};                      ///< a span_context, or no_parent; default: the current span
+  parent_choice parent = {};  ///< a span_context, or no_parent; default: the current span
   std::initializer_list<span_link> links = {};
-  unix_ns start_time = 0;                         ///< Unix nanoseconds; 0: now
-  const instrumentation_scope* scope = nullptr;   ///< who records; default: otlpkit's own scope
+  unix_ns start_time = 0;                        ///< Unix nanoseconds; 0: now
+  const instrumentation_scope* scope = nullptr;  ///< who records; default: otlpkit's own scope
 };
 
 }  // namespace otlpkit::inline OTLPKIT_ABI
