@@ -2,7 +2,9 @@
 #include "shared/shop.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <limits>
 
 namespace shop {
 
@@ -32,22 +34,21 @@ void check_id(std::string_view what, std::string_view id) {
 }
 
 money times(const money& price, std::int64_t quantity) {
-  money product{0, price.currency};
-  if (__builtin_mul_overflow(price.minor, quantity, &product.minor)) {
-    refuse("amount_overflow",
-           to_string(price) + " times " + std::to_string(quantity) + " is more than an amount can hold");
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  if (price.minor < 0 || quantity < 0 || (quantity != 0 && price.minor > most / quantity)) {
+    refuse("amount_overflow", to_string(price) + " times " + std::to_string(quantity) + " is no amount");
   }
-  return product;
+  return {price.minor * quantity, price.currency};
 }
 
 money plus(const money& sum, const money& amount) {
   if (sum.currency != amount.currency)
     refuse("currency_mismatch", sum.currency + " and " + amount.currency + " in one sum");
-  money total{0, sum.currency};
-  if (__builtin_add_overflow(sum.minor, amount.minor, &total.minor)) {
+  using limits = std::numeric_limits<std::int64_t>;
+  if (amount.minor > 0 ? sum.minor > limits::max() - amount.minor : sum.minor < limits::min() - amount.minor) {
     refuse("amount_overflow", to_string(sum) + " plus " + to_string(amount) + " is more than an amount can hold");
   }
-  return total;
+  return {sum.minor + amount.minor, sum.currency};
 }
 
 }  // namespace shop

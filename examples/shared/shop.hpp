@@ -43,8 +43,8 @@ class refused : public std::runtime_error {
 /// Ids come from outside: 1 to 64 letters, digits, `-` and `_`. Others are refused as "invalid_id".
 void check_id(std::string_view what, std::string_view id);
 
-/// price * quantity and sum + amount; what does not fit, or mixes currencies, is refused as "amount_overflow" or
-/// "currency_mismatch".
+/// price * quantity (neither negative) and sum + amount; what does not fit, or mixes currencies, is refused as
+/// "amount_overflow" or "currency_mismatch".
 [[nodiscard]] money times(const money& price, std::int64_t quantity);
 [[nodiscard]] money plus(const money& sum, const money& amount);
 
