@@ -1,6 +1,7 @@
 # What a test or an example needs beyond otlpkit::otlpkit stands in comments at the top of its source:
 #   // links: ZLIB::ZLIB PkgConfig::hiredis -lfoo     targets (their package is found by name) or linker flags
 #   // module: plugin.cpp                             a file beside it, built as a shared object next to the program
+#   // library: shared.cpp                            a file beside it, built as a shared library the program links
 #   // needs: example_cart                            other targets to build first
 #   // timeout: 300                                   seconds, instead of the default
 function(otlpkit_note source key out)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// module: linked_library.cpp
-// links: -Ltests/sdk -l:linked_library.so -Wl,-rpath,'$ORIGIN'
+// library: linked_library.cpp
 // A shared library linked at start: program and library are one copy, with one pipeline and one context.
 #include "linked_library.hpp"
 #include "exporters.hpp"
