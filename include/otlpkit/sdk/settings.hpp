@@ -132,7 +132,7 @@ struct settings {
   /// Your own, next to those the lists name. When no list and no endpoint is given anywhere, they are the only ones.
   std::vector<std::shared_ptr<sdk::exporter>> exporters{};
 
-  std::size_t max_queue_bytes = std::size_t{8} << 20;  ///< memory for waiting items, all signals together, 8 MiB
+  std::size_t max_queue_bytes = std::size_t{8} << 20;  ///< memory for waiting items of each signal, 8 MiB
   std::chrono::milliseconds shutdown_timeout{5000};    ///< the destructor's deadline, all signals together
 
   sampler_settings sampler{};                             ///< parentbased_always_on
