@@ -4,7 +4,6 @@
 
 #include <support/telemetry_recording.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <memory>

@@ -2,7 +2,6 @@
 #include <otlpkit/core/attribute_writer.hpp>
 #include <otlpkit/core/value_view.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <cstdint>

@@ -3,7 +3,6 @@
 #include <otlpkit/core/key_value_list.hpp>
 #include <otlpkit/core/percent.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <string>

@@ -2,7 +2,6 @@
 #include <otlpkit/core/resource.hpp>
 #include <otlpkit/core/resource_detectors.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <algorithm>

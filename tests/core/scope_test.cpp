@@ -3,7 +3,6 @@
 #include <otlpkit/core/value_view.hpp>
 #include <otlpkit/trace/span_view.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <atomic>

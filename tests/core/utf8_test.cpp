@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <otlpkit/core/utf8.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <random>

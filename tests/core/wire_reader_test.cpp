@@ -3,7 +3,6 @@
 
 #include <support/otlp_bytes.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <bit>

@@ -2,7 +2,6 @@
 #include <otlpkit/db/query_summary.hpp>
 #include <otlpkit/db/query_text.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <random>

@@ -3,7 +3,6 @@
 #include <otlpkit/adapters/sqlite.hpp>
 #include <otlpkit/db/read_row.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <cstdint>

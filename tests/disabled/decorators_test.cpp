@@ -6,7 +6,6 @@
 #include <otlpkit/db/traced_db.hpp>
 #include <otlpkit/trace/detached.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <optional>

@@ -2,7 +2,6 @@
 // needs: example_cart
 #include <examples/shape.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 TEST_CASE("every path of cart has the trace it should have") {

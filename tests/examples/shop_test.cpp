@@ -2,7 +2,6 @@
 // links: example_shared
 #include <shared/shop.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <cstdint>

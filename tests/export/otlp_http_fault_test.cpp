@@ -8,7 +8,6 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <chrono>

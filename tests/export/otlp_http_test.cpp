@@ -8,7 +8,6 @@
 
 #include <boost/beast/zlib/inflate_stream.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <chrono>

@@ -10,7 +10,6 @@
 
 #include <boost/asio/ssl.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <atomic>

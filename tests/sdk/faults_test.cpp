@@ -5,7 +5,6 @@
 
 #include <support/scripted_server.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -3,7 +3,6 @@
 #include "child_program.hpp"
 #include "exporters.hpp"
 
-#define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
 #include <atomic>

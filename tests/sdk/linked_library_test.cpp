@@ -6,7 +6,6 @@
 
 #include <otlpkit/testing/trace_snapshot.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <cstddef>

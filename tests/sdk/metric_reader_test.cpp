@@ -2,7 +2,6 @@
 #include <otlpkit/metrics/instruments.hpp>
 #include <otlpkit/sdk/metric_reader.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 #include <support/metric_points.hpp>
 #include <support/otlp_bytes.hpp>

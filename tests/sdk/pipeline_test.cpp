@@ -2,7 +2,6 @@
 // What makes batches, when they go, and how exporters stand side by side.
 #include "exporters.hpp"
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <atomic>

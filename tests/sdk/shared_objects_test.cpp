@@ -5,7 +5,6 @@
 // runtime, and the modules have one each or, where the linker makes inline variables unique, one together.
 #include "shared_object_body.hpp"
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <string>

@@ -2,7 +2,6 @@
 // flush and shutdown keep their deadline, whatever an exporter does.
 #include "exporters.hpp"
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <chrono>

@@ -2,7 +2,6 @@
 // The life of the telemetry object.
 #include "exporters.hpp"
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <chrono>

@@ -4,7 +4,6 @@
 
 #include <support/otlp_bytes.hpp>
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <cstdint>

@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 /// The one pipeline that may live in a process: from the telemetry object that made it to its end, across fork() and
 /// exit().
@@ -40,6 +41,9 @@ struct state {
   std::atomic<int> wakers{0};        ///< threads in wake(); the target stays until they left
   std::atomic<bool> restart{false};  ///< this is a forked child without a thread yet
   otlpkit::detail::participant process;
+
+  /// Those of the processes this one was forked from. Their threads are not here, so they can never end.
+  std::vector<std::shared_ptr<pipeline>> abandoned;
 };
 
 /// Made once and never destroyed: threads may end, and spans with them, after everything else.
@@ -95,8 +99,7 @@ inline void before_fork() noexcept { global().mutex.lock(); }
 inline void after_fork_in_parent() noexcept { global().mutex.unlock(); }
 inline void after_fork_in_child() noexcept {
   state& s = global();
-  if (s.current != nullptr)
-    new std::shared_ptr<pipeline>(std::move(s.current));  // its thread is not here: it can never end
+  if (s.current != nullptr) s.abandoned.push_back(std::move(s.current));
   s.wake_target.store(nullptr);
   s.wakers.store(0);
   s.restart.store(s.alive != 0);
