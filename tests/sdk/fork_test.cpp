@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -26,6 +27,14 @@ const otlpkit::settings quick{.service = "child", .detect_resource = false};
 void record_as(const char* name, int spans) {
   for (int i = 0; i < spans; ++i) const otlpkit::span_guard span{otlpkit::span_name{name}};
 }
+
+// What a child may not do here: the allocator of AddressSanitizer (g++ 12) stays locked in a child that was forked
+// while another thread allocated, and ThreadSanitizer ends a child whose new thread has the id of one of the parent's.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
 
 /// Waits for a forked child. \return what the parent's main returns
 int outcome_of(pid_t pid) {
@@ -89,7 +98,7 @@ int fork_after_the_end() {
   return 0;
 }
 
-int fork_while_threads_record() {
+int fork_while_threads_record(bool child_records) {
   const otlpkit::telemetry telemetry{quick};
   std::atomic<bool> stop{false};
   std::atomic<int> started{0};
@@ -104,6 +113,7 @@ int fork_while_threads_record() {
   int worst = 0;
   for (int i = 0; i < 5; ++i) {
     const pid_t pid = ::fork();
+    if (pid == 0 && !child_records) ::_exit(0);
     if (pid == 0) {
       record_as("child", 3);
       std::exit(0);
@@ -121,8 +131,21 @@ int child(std::string_view name) {
   if (name == "child_ends_without_exit") return child_ends_without_exit();
   if (name == "child_forks_again") return child_forks_again();
   if (name == "fork_after_the_end") return fork_after_the_end();
-  if (name == "fork_while_threads_record") return fork_while_threads_record();
+  if (name == "fork_while_threads_record") return fork_while_threads_record(true);
+  if (name == "fork_while_threads_record_and_leave") return fork_while_threads_record(false);
   return 99;
+}
+
+/// The last line of books is the parent's, and exact.
+void check_parent(const child_result& result, received_spans& received) {
+  unsigned long long recorded = 0, delivered = 0, dropped = 0;
+  const auto last = result.output.rfind("otlpkit: spans");
+  REQUIRE(last != std::string::npos);
+  REQUIRE(std::sscanf(result.output.c_str() + last, "otlpkit: spans recorded=%llu delivered=%llu dropped=%llu",
+                      &recorded, &delivered, &dropped) == 3);
+  CHECK(recorded > 0);
+  CHECK(recorded == delivered + dropped);
+  CHECK(delivered == received.by_name["parent"]);
 }
 
 std::string books_line(int spans) {
@@ -130,7 +153,12 @@ std::string books_line(int spans) {
   return "otlpkit: spans recorded=" + n + " delivered=" + n + " dropped=0\n";
 }
 
+const pid_t first_process = ::getpid();
+
 }  // namespace
+
+// What the other threads of the parent held is out of reach in a child: only the first process is searched for leaks.
+extern "C" int __lsan_is_turned_off() { return ::getpid() != first_process ? 1 : 0; }
 
 int main(int argc, char** argv) {
   if (argc == 3 && argv[1] == std::string_view{"--child"}) return child(argv[2]);
@@ -192,7 +220,8 @@ TEST_CASE("after telemetry has ended a child stays without") {
   CHECK(spans_of(server).all == 2);
 }
 
-TEST_CASE("forking while threads record: every process delivers its own, and nothing is lost between them") {
+TEST_CASE("forking while threads record: every process delivers its own, and nothing is lost between them" *
+          doctest::skip(sanitized)) {
   const scripted_server server{};
   const auto result = run_child("fork_while_threads_record", server);
   CHECK(result.status == 0);
@@ -200,11 +229,15 @@ TEST_CASE("forking while threads record: every process delivers its own, and not
   auto received = spans_of(server);
   CHECK(received.by_name["child"] == 15);
   CHECK(received.ids.size() == received.all);
-  unsigned long long recorded = 0, delivered = 0, dropped = 0;
-  const auto last = result.output.rfind("otlpkit: spans");
-  REQUIRE(last != std::string::npos);
-  REQUIRE(std::sscanf(result.output.c_str() + last, "otlpkit: spans recorded=%llu delivered=%llu dropped=%llu",
-                      &recorded, &delivered, &dropped) == 3);
-  CHECK(recorded == delivered + dropped);
-  CHECK(delivered == received.by_name["parent"]);
+  check_parent(result, received);
+}
+
+TEST_CASE("forking while threads record: children that leave at once do the parent's books no harm") {
+  const scripted_server server{};
+  const auto result = run_child("fork_while_threads_record_and_leave", server);
+  CHECK(result.status == 0);
+  CHECK(result.count("otlpkit: spans") == 1);
+  auto received = spans_of(server);
+  CHECK(received.ids.size() == received.all);
+  check_parent(result, received);
 }
