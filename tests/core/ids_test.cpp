@@ -31,12 +31,13 @@ TEST_CASE("hexadecimal is lowercase and in the order of the bytes") {
   CHECK(std::string(s.text, sizeof s.text) == "00010af0ff9c807f");
 }
 
-TEST_CASE("the generator is xoshiro256++") {
-  random_generator random{{1, 2, 3, 4}};
-  for (const std::uint64_t expected : {41'943'041u, 58'720'359u}) CHECK(random.next() == expected);
-  CHECK(random.next() == 3'588'806'011'781'223u);
-  CHECK(random.next() == 3'591'011'842'654'386u);
-  CHECK(random.next() == 9'228'616'714'210'784'205u);
+TEST_CASE("the generator is xoroshiro128++") {
+  random_generator random{{1, 2}};  // the vector of its authors' reference code
+  CHECK(random.next() == 393'217u);
+  CHECK(random.next() == 669'327'710'093'319u);
+  CHECK(random.next() == 1'732'421'326'133'921'491u);
+  CHECK(random.next() == 11'394'790'081'659'126'983u);
+  CHECK(random.next() == 9'555'452'776'773'192'676u);
 }
 
 TEST_CASE("generators seeded one after the other share nothing") {
@@ -51,7 +52,7 @@ TEST_CASE("generators seeded one after the other share nothing") {
 }
 
 TEST_CASE("every bit of an id is set about half of the time") {
-  random_generator random{{7, 8, 9, 10}};
+  random_generator random{{7, 8}};
   int ones[64] = {};
   constexpr int rounds = 10'000;
   for (int i = 0; i < rounds; ++i) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <random>
 #include <string>
@@ -109,6 +110,87 @@ TEST_CASE("a reader that stops in the middle goes on where it was") {
   q.retire(b);
   CHECK(drain(q).empty());
   CHECK(q.memory() == 0);
+}
+
+TEST_CASE("up to the mark the reader takes what was recorded before it, in as many turns as it likes, and no more") {
+  record_queue& q = new_queue();
+  producer early{}, late{}, idle{};
+  for (int i = 0; i < 300; ++i) REQUIRE(record(q, early, std::string(100, 'a')));  // several chunks
+  REQUIRE(record(q, late, "b"));
+  REQUIRE(record(q, idle, "c"));
+  CHECK(drain(q).size() == 302);
+  q.mark();
+  CHECK_FALSE(q.drain_marked([](std::uint16_t, std::string_view) { return true; }));  // nothing waits
+
+  for (int i = 0; i < 3'000; ++i) REQUIRE(record(q, early, std::string(100, 'a')));  // again several
+  REQUIRE(record(q, late, "b"));
+  q.mark();
+  producer newcomer{};
+  std::size_t taken = 0, foreign = 0;
+  bool left = true;
+  for (int turn = 0; left; ++turn) {
+    REQUIRE(turn < 100);
+    REQUIRE(record(q, early, "after"));
+    REQUIRE(record(q, late, "after"));
+    REQUIRE(record(q, newcomer, "after"));
+    int room = 70;
+    left = q.drain_marked([&](std::uint16_t, std::string_view bytes) {
+      ++taken;
+      if (bytes == "after") ++foreign;
+      return --room > 0;
+    });
+  }
+  CHECK(taken == 3'001);
+  CHECK(foreign == 0);
+  CHECK_FALSE(q.drain_marked([](std::uint16_t, std::string_view) { return true; }));
+  const auto rest = drain(q);
+  CHECK(rest.size() == 3 * 43);
+  CHECK(std::count(rest.begin(), rest.end(), "after") == 3 * 43);
+}
+
+TEST_CASE("a reader that passes the mark otherwise, and threads that end, leave nothing of it behind") {
+  record_queue& q = new_queue();
+  producer a{}, b{};
+  REQUIRE(record(q, a, "a"));
+  REQUIRE(record(q, b, "b"));
+  q.mark();
+  CHECK(drain(q).size() == 2);
+  CHECK_FALSE(q.drain_marked([](std::uint16_t, std::string_view) { return true; }));
+
+  REQUIRE(record(q, a, "a"));
+  q.mark();
+  for (int i = 0; i < 100; ++i) REQUIRE(record(q, a, std::string(1'000, 'a')));  // the marked chunk is given back
+  CHECK(drain(q).size() == 101);
+  REQUIRE(record(q, a, "after"));
+  CHECK_FALSE(q.drain_marked([](std::uint16_t, std::string_view) { return true; }));
+  CHECK(drain(q) == std::vector<std::string>{"after"});
+
+  REQUIRE(record(q, a, "a"));
+  q.mark();
+  q.retire(a);
+  q.retire(b);
+  std::size_t taken = 0;
+  CHECK_FALSE(q.drain_marked([&](std::uint16_t, std::string_view) { return ++taken, true; }));
+  CHECK(taken == 1);
+  CHECK(q.memory() == 0);
+  CHECK(q.waiting() == 0);
+}
+
+TEST_CASE("a record its reader has no memory for counts as dropped, and the rest comes out later") {
+  record_queue& q = new_queue();
+  producer p{};
+  for (const char* text : {"one", "two", "three"}) REQUIRE(record(q, p, text));
+  std::vector<std::string> out;
+  q.drain([&](std::uint16_t, std::string_view bytes) {
+    if (bytes == "two") throw std::bad_alloc{};
+    out.emplace_back(bytes);
+    return true;
+  });
+  CHECK(out == std::vector<std::string>{"one"});
+  CHECK(q.dropped().queue_full == 1);
+  CHECK(drain(q) == std::vector<std::string>{"three"});
+  q.retire(p);
+  drain(q);
 }
 
 TEST_CASE("what an idle thread recorded is seen without its help") {

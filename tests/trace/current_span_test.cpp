@@ -5,6 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -312,6 +315,115 @@ TEST_CASE("a span that an exception leaves has status ERROR") {
   CHECK(all[0].is_error());
   CHECK(all[0].attributes["error.type"] == "exception");
   CHECK(all[1].status == 0);
+}
+
+TEST_CASE("a child that an exception leaves has status ERROR, and so has its parent") {
+  recording spans;
+  try {
+    OTLPKIT_SPAN("parent");
+    { OTLPKIT_SPAN("fine", {"n", 1}); }
+    OTLPKIT_SPAN("child", {"n", 2});
+    throw std::runtime_error{"lost"};
+  } catch (const std::runtime_error&) {
+  }
+  const auto all = spans.take();
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].status == 0);
+  CHECK(all[1].is_error());
+  CHECK(all[1].attributes["error.type"] == "exception");
+  CHECK(all[1].attributes["n"] == 2);
+  CHECK(all[2].is_error());
+}
+
+TEST_CASE("children are named by literals of any length") {
+  recording spans;
+  {
+    OTLPKIT_SPAN("parent");
+    { OTLPKIT_SPAN(""); }
+    { OTLPKIT_SPAN("a"); }
+    { OTLPKIT_SPAN("four"); }
+    { OTLPKIT_SPAN("eight...", {"text", std::string(100, 't')}); }
+    { OTLPKIT_SPAN("sixteen bytes..."); }
+    { OTLPKIT_SPAN("thirty-two bytes, and none over."); }
+    { OTLPKIT_SPAN("thirty-two bytes, and one over it"); }
+    { OTLPKIT_SPAN("\xC3\xBC"); }
+  }
+  const auto all = spans.take();
+  REQUIRE(all.size() == 9);
+  const char* const names[] = {"",
+                               "a",
+                               "four",
+                               "eight...",
+                               "sixteen bytes...",
+                               "thirty-two bytes, and none over.",
+                               "thirty-two bytes, and one over it",
+                               "\xC3\xBC",
+                               "parent"};
+  for (std::size_t i = 0; i < all.size(); ++i) CHECK(all[i].name == names[i]);
+  for (std::size_t i = 0; i < 8; ++i) CHECK(all[i].parent_id == all[8].span_id);
+}
+
+TEST_CASE("a child does all that a root does: limits, links, status, other names, and moves") {
+  recording spans{{.limits = {.attributes = 2, .events = 1}}};
+  {
+    span_guard root{"root"};
+    span_guard child{"child", {{"a", 1}, {"b", 2}, {"c", 3}}};
+    child.event("one");
+    child.event("two");
+    child.link(root.context());
+    child.rename(std::string{"run time"});
+    child.status(status_code::error, "text");
+    const span_guard moved{std::move(child)};
+    CHECK(current_context().span == moved.context().span);
+    const span_guard below{"below"};
+  }
+  const auto all = spans.take();
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].parent_id == all[1].span_id);
+  const span_record& r = all[1];
+  CHECK(r.name == "run time");
+  CHECK(r.parent_id == all[2].span_id);
+  CHECK(r.attributes.size() == 2);
+  CHECK(r.dropped_attributes == 1);
+  CHECK(r.events.size() == 1);
+  CHECK(r.dropped_events == 1);
+  CHECK(r.links.size() == 1);
+  CHECK(r.status_message == "text");
+  CHECK(r.start <= all[0].start);
+  CHECK(r.end >= all[0].end);
+}
+
+TEST_CASE("in a forked child the open spans of the parent are context and are not recorded") {
+  recording spans;
+  std::optional<span_guard> root;
+  std::optional<span_guard> child;
+  root.emplace(span_name{"root"});
+  child.emplace(span_name{"child"});
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    const span_id parent = child->context().span;
+    { OTLPKIT_SPAN("here"); }
+    child.reset();
+    root.reset();
+    const auto all = spans.take();
+    ::_exit(all.size() == 1 && all[0].parent_id == hex(parent) ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  CHECK(status == 0);
+  child.reset();
+  root.reset();
+  CHECK(spans.take().size() == 2);
+}
+
+TEST_CASE("a guard can be made in place when its name says that it is one") {
+  recording spans;
+  {
+    std::optional<span_guard> guard;
+    guard.emplace(span_name{"in place"});
+  }
+  CHECK(spans.take_one().name == "in place");
 }
 
 TEST_CASE("what was said about the failure stays when an exception leaves the span") {

@@ -59,6 +59,19 @@ struct annotating final : sampler {
   std::string_view description() const noexcept override { return "annotating"; }
 };
 
+/// Sets the trace state it is told to.
+struct stating final : sampler {
+  std::string state;
+  sampling_decision should_sample(const sampling_parameters&, sampling_changes& changes) noexcept override {
+    changes.state(trace_state{state});
+    return sampling_decision::record_and_sample;
+  }
+  std::string_view description() const noexcept override { return "stating"; }
+};
+
+int warnings = 0;
+void count_warning(diagnostic_level, std::string_view) { ++warnings; }
+
 /// A trace id with these low 56 bits.
 trace_id with_randomness(std::uint64_t low) {
   unsigned char bytes[16] = {0xAA};
@@ -244,6 +257,36 @@ TEST_CASE("a sampler can clear the trace state") {
   recording spans{{.sampler = &chosen, .parent_based = false}};
   { span s{"op", {}, {.parent = support::remote_context(true, "old=1")}}; }
   CHECK(spans.take_one().trace_state.empty());
+}
+
+TEST_CASE("a trace state of a sampler that no header may hold is ignored and reported") {
+  stating chosen;
+  recording spans{{.sampler = &chosen, .parent_based = false}};
+  const diagnostic_callback before = on_diagnostic(&count_warning);
+  const auto outcome = [&](std::string state) {
+    chosen.state = std::move(state);
+    warnings = 0;
+    { span s{"op", {}, {.parent = support::remote_context(true, "old=1")}}; }
+    return spans.take_one().trace_state;
+  };
+  std::string most = "k31=v";
+  for (int i = 31; i-- > 0;) most = "k" + std::to_string(i) + "=v," + most;
+  for (const std::string& good : {std::string{"new=1"}, std::string{"a-b@c=x y,2/*_=~"}, most,
+                                  std::string(256, 'k') + "=" + std::string(256, 'v')}) {
+    CHECK(outcome(good) == good);
+    CHECK(warnings == 0);
+  }
+  for (const std::string& bad :
+       {std::string{"new"}, std::string{"=1"}, std::string{"new="}, std::string{"new=1,"}, std::string{"New=1"},
+        std::string{"new=1 "}, std::string{"new=\xFF"}, std::string{"new=a=b"}, std::string{"new=1\n"}, most + ",k32=v",
+        std::string(257, 'k') + "=v", "k=" + std::string(257, 'v')}) {
+    CAPTURE(bad);
+    detail::global_diagnostics.due_ns.store(0, platform::relaxed);  // each is heard
+    const bool ignored = outcome(bad) == "old=1";
+    CHECK(ignored == (bad != "new=1,"));
+    CHECK(warnings == static_cast<int>(bad != "new=1,"));
+  }
+  on_diagnostic(before);
 }
 
 TEST_CASE("record_only records for the program's own eyes: not sampled, not exported, nor are its children") {

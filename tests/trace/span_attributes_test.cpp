@@ -9,7 +9,9 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace otlpkit;
@@ -26,6 +28,28 @@ struct money {
   std::int64_t cents;
 };
 std::map<std::string, std::int64_t> attribute_value(const money& m) { return {{"cents", m.cents}}; }
+
+struct broken {};
+int attribute_value(const broken&) { throw std::runtime_error{"no value"}; }
+enum class riddle { one, two };
+std::string to_string(riddle r) {
+  if (r == riddle::two) throw std::runtime_error{"no name"};
+  return "an answer that is too long for the small string optimisation";
+}
+struct text_or_not {
+  bool good;
+  operator std::string_view() const { return good ? "good" : throw std::runtime_error{"no text"}; }
+};
+struct endless {  // fails on the way
+  struct iterator {
+    int at;
+    int operator*() const { return at; }
+    iterator& operator++() { return ++at < 3 ? *this : throw std::runtime_error{"no more"}; }
+    bool operator!=(const iterator&) const { return true; }
+  };
+  iterator begin() const { return {0}; }
+  iterator end() const { return {0}; }
+};
 }  // namespace shop
 
 namespace {
@@ -118,6 +142,106 @@ TEST_CASE("setting an attribute again replaces it, whatever its kind was") {
   CHECK(r.attributes["b"] == "run time key");
   CHECK(r.attributes["c"] == "see");
   CHECK(r.dropped_attributes == 0);
+}
+
+TEST_CASE("a value whose conversion throws is dropped and counted, and reported once") {
+  CHECK(recorded(shop::riddle::one) == "an answer that is too long for the small string optimisation");
+  CHECK(recorded(shop::text_or_not{true}) == "good");
+  static int reports = 0;
+  const diagnostic_callback before = on_diagnostic([](diagnostic_level, std::string_view) { ++reports; });
+  recording spans;
+  {
+    span s{"op", {{"broken", shop::broken{}}, {"kept", 1}}};
+    s.set("riddle", shop::riddle::two);
+    s.set("text", shop::text_or_not{false});
+    s.set("list", shop::endless{});
+    s.set("nested", std::vector<std::vector<shop::broken>>(2, std::vector<shop::broken>(1)));
+    s.event("event", {{"broken", shop::broken{}}, {"kept", 2}});
+  }
+  on_diagnostic(before);
+  const span_record r = spans.take_one();
+  CHECK(r.attributes.size() == 1);
+  CHECK(r.attributes["kept"] == 1);
+  CHECK(r.dropped_attributes == 5);
+  REQUIRE(r.events.size() == 1);
+  CHECK(r.events[0].attributes.size() == 1);
+  CHECK(r.events[0].dropped_attributes == 1);
+  CHECK(reports == 1);
+}
+
+TEST_CASE("text of every length is the same as attribute, event and key, in ASCII and beyond") {
+  for (std::size_t size = 0; size < 150; ++size) {
+    CAPTURE(size);
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) text += static_cast<char>('!' + i % 90);
+    const std::string mixed = text + "\xC3\xBC" + text;
+    recording spans;
+    {
+      span_guard parent{"parent"};
+      span_guard s{"child", {{"ascii", text}, {"mixed", mixed}, {"size", size}}};
+      s.set(std::string_view{text}, 1);
+      s.event("event", {{"ascii", text}, {"half", 0.5}});
+      s.event(text, {{"mixed", mixed}, {"twice", 1}, {"twice", 2}});
+    }
+    const std::vector<span_record> all = spans.take();
+    REQUIRE(all.size() == 2);
+    const span_record& r = all[0];
+    CHECK(r.attributes.size() == (size == 0 ? 3u : 4u));
+    CHECK(r.attributes["ascii"] == text);
+    CHECK(r.attributes["mixed"] == mixed);
+    CHECK(r.attributes["size"] == size);
+    if (size != 0) CHECK(r.attributes[text] == 1);
+    REQUIRE(r.events.size() == 2);
+    CHECK(r.events[0].name == "event");
+    CHECK(r.events[0].attributes["ascii"] == text);
+    CHECK(r.events[0].attributes["half"] == 0.5);
+    CHECK(r.events[1].name == text);
+    CHECK(r.events[1].attributes["mixed"] == mixed);
+    CHECK(r.events[1].attributes.size() == 2);
+    CHECK(r.events[1].attributes["twice"] == 2);
+  }
+}
+
+TEST_CASE("invalid text of every length is bytes as an attribute and repaired as an event's name") {
+  for (std::size_t size = 0; size < 40; ++size) {
+    const std::string text = std::string(size, 'a') + '\xFF';
+    recording spans;
+    {
+      span_guard parent{"parent"};
+      span_guard s{"child", {{"v", text}}};
+      s.event(text);
+    }
+    const std::vector<span_record> all = spans.take();
+    REQUIRE(all.size() == 2);
+    CHECK(all[0].attributes["v"].kind() == value_type::bytes);
+    REQUIRE(all[0].events.size() == 1);
+    CHECK(all[0].events[0].name == std::string(size, 'a') + "\xEF\xBF\xBD");
+  }
+}
+
+TEST_CASE("children of every size decode, and say what they dropped") {
+  recording spans{{.limits = {.attributes = 1}}};
+  for (std::size_t size = 0; size < 120; ++size) {
+    {
+      span_guard parent{"parent"};
+      span_guard s{"child", {{"v", std::string(size, 'v')}}};
+      if (size % 2 == 1) s.set("w", 1);
+    }
+    const std::vector<span_record> all = spans.take();
+    REQUIRE(all.size() == 2);
+    CHECK(all[0].name == "child");
+    CHECK(all[0].attributes["v"] == std::string(size, 'v'));
+    CHECK(all[0].dropped_attributes == size % 2);
+  }
+}
+
+TEST_CASE("integers of every length come out as they went in") {
+  for (int bits = 0; bits < 64; ++bits) {
+    for (const std::int64_t off : {-1, 0, 1}) {
+      const auto v = static_cast<std::int64_t>(std::uint64_t{1} << bits) + (bits == 63 && off < 0 ? 0 : off);
+      CHECK(recorded(v) == v);
+    }
+  }
 }
 
 TEST_CASE("an attribute without a key is dropped and counted") {

@@ -22,50 +22,73 @@ class field_key {
  public:
   template <std::size_t n>
   consteval field_key(const char (&literal)[n])
-      : data_{literal}, size_{n - 1}, bit_{bit_of(literal, n - 1)} {  // NOLINT(google-explicit-constructor)
+      : field_key{{literal, n - 1}, is_ascii({literal, n - 1})} {  // NOLINT(google-explicit-constructor)
     static_assert(n > 1, "a field needs a key");
-    for (std::size_t i = 0; i + 1 < n; ++i) ascii_ = ascii_ && static_cast<unsigned char>(literal[i]) < 0x80;
   }
 
   template <class Text>
   requires(std::convertible_to<const Text&, std::string_view> && !std::is_array_v<Text>) constexpr field_key(
       const Text& text) noexcept  // NOLINT(google-explicit-constructor)
-      : data_{std::string_view{text}.data()}, size_{std::string_view{text}.size()}, bit_{bit_of(data_, size_)},
-        ascii_{false} {}
+      : field_key{std::string_view{text}, false} {}
 
   [[nodiscard]] constexpr const char* data() const noexcept { return data_; }
-  [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] constexpr std::string_view text() const noexcept { return {data_, size_}; }
+  [[nodiscard]] constexpr std::size_t size() const noexcept { return static_cast<std::uint32_t>(rest_); }
+  [[nodiscard]] constexpr std::string_view text() const noexcept { return {data_, size()}; }
 
   /// One bit of 64, chosen by the key: a message ors the bits of its keys and need look for an earlier one only if the
   /// bit is there already.
-  [[nodiscard]] constexpr std::uint64_t bit() const noexcept { return bit_; }
+  [[nodiscard]] constexpr std::uint64_t bit() const noexcept { return std::uint64_t{1} << (rest_ >> 32 & 63); }
 
   /// Known to be ASCII, and so to be valid.
-  [[nodiscard]] constexpr bool ascii() const noexcept { return ascii_; }
+  [[nodiscard]] constexpr bool ascii() const noexcept { return rest_ >> 38 != 0; }
+  /// The same key, of which it is now known.
+  [[nodiscard]] constexpr field_key as_ascii() const noexcept {
+    field_key key{*this};
+    key.rest_ |= std::uint64_t{1} << 38;
+    return key;
+  }
 
  private:
-  static constexpr std::uint64_t load(const char* p, std::size_t count) noexcept {
-    std::uint64_t v = 0;
-    if (std::is_constant_evaluated() || count < 8) {
-      for (std::size_t i = 0; i < count; ++i) v |= std::uint64_t{static_cast<unsigned char>(p[i])} << (8 * i);
-    } else {
-      for (std::size_t i = 0; i < 8; ++i) v |= std::uint64_t{static_cast<unsigned char>(p[i])} << (8 * i);  // one load
+  constexpr field_key(std::string_view text, bool ascii) noexcept
+      : data_{text.data()}, rest_{(text.size() < UINT32_MAX ? text.size() : UINT32_MAX) |
+                                  bit_of(text.data(), text.size()) << 32 | std::uint64_t{ascii} << 38} {}
+
+  static constexpr bool is_ascii(std::string_view text) noexcept {
+    for (const char c : text) {
+      if (static_cast<unsigned char>(c) >= 0x80) return false;
     }
+    return true;
+  }
+
+  template <int count>
+  static constexpr std::uint64_t load(const char* p) noexcept {
+    std::uint64_t v = 0;
+    for (int i = 0; i < count; ++i) v |= std::uint64_t{static_cast<unsigned char>(p[i])} << (8 * i);  // one load
     return v;
   }
 
+  /// Looks at both ends: keys differ there more often than in the middle.
   static constexpr std::uint64_t bit_of(const char* p, std::size_t size) noexcept {
-    const std::size_t part = size < 8 ? size : 8;  // keys differ at an end more often than in the middle
-    const std::uint64_t mixed =
-        (load(p, part) ^ load(p + size - part, part) * 0x9E3779B97F4A7C15u ^ size) * 0xBF58476D1CE4E5B9u;
-    return std::uint64_t{1} << (mixed >> 58);
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+    if (size >= 8) {
+      first = load<8>(p);
+      last = load<8>(p + size - 8);
+    } else if (size >= 4) {
+      first = load<4>(p);
+      last = load<4>(p + size - 4);
+    } else if (size > 0) {
+      first = load<1>(p);
+      last = load<1>(p + size / 2) << 8 | load<1>(p + size - 1);
+    }
+    const std::uint64_t mixed = (first ^ last * 0x9E3779B97F4A7C15u ^ size) * 0xBF58476D1CE4E5B9u;
+    return mixed >> 58;
   }
 
   const char* data_;
-  std::size_t size_;
-  std::uint64_t bit_;
-  bool ascii_ = true;
+  // Size, number of the bit, whether ASCII: in one word, so that a key from a literal is two constants in registers. A
+  // size beyond 32 bits is cut: a record cannot hold such a key anyway.
+  std::uint64_t rest_;
 };
 
 /// Bytes that are not text: encoded as bytes_value.
@@ -114,6 +137,20 @@ concept named_enum = std::is_enum_v<T> && requires(T v) {
   std::string_view{to_string(v)};
 };
 
+/// ... whose text is there at once and for the rest of the call. Another's is asked for while it is encoded, where it
+/// may throw and own what it returns.
+template <class T>
+concept lasting_named_enum = named_enum<T> && requires(T v) {
+  { to_string(v) }
+  noexcept;
+  requires std::is_trivially_copyable_v<decltype(to_string(v))>;
+};
+
+/// Becomes text without throwing.
+template <class T>
+concept plain_text = text_like<T> &&
+    (std::is_pointer_v<T> || std::is_array_v<T> || std::is_nothrow_convertible_v<const T&, std::string_view>);
+
 template <class T>
 void encode_object(value_writer& writer, const void* object) noexcept;  // in attribute_writer.hpp
 
@@ -151,8 +188,10 @@ class value {
     } else if constexpr (std::is_floating_point_v<T>) {
       kind_ = kind::floating;
       double_ = static_cast<double>(v);
-    } else if constexpr (detail::named_enum<T>) {
+    } else if constexpr (detail::lasting_named_enum<T>) {
       set_text(std::string_view{to_string(v)});
+    } else if constexpr (detail::named_enum<T>) {
+      set_object(v);
     } else if constexpr (std::is_enum_v<T>) {
       *this = value{static_cast<std::underlying_type_t<T>>(v)};
     } else if constexpr (std::is_null_pointer_v<T>) {
@@ -160,7 +199,7 @@ class value {
       kind_ = kind::bytes;
       data_ = v.data;
       size_ = v.size;
-    } else if constexpr (detail::text_like<T>) {
+    } else if constexpr (detail::plain_text<T>) {
       if constexpr (std::is_pointer_v<T>) {
         if (v == nullptr) return;
       }
@@ -171,7 +210,7 @@ class value {
       size_ = v.size();
     } else {
       static_assert(
-          detail::optional_like<T> || detail::range_like<T>,
+          detail::text_like<T> || detail::optional_like<T> || detail::range_like<T>,
           "otlpkit: this type is no attribute value. Give it a function `attribute_value(const T&)` in its own "
           "namespace that returns one (a number, text, a range, a map).");
       set_object(v);

@@ -10,18 +10,26 @@ namespace otlpkit::inline OTLPKIT_ABI {
 /// Unix time in nanoseconds, as OTLP carries it. Plain integers keep <chrono> (46,000 lines) out of instrumented code.
 using unix_ns = std::uint64_t;
 
-/// A moment on both clocks, taken once per local root span. Every time of that trace in this process is the anchor plus
-/// ticks times the rate the anchor holds: a child never starts before its parent, and neither a step of the wall clock
-/// nor a recalibration bends a trace that is under way.
+/// How ticks become Unix time, fixed once per local root span. Every time of that trace in this process goes through
+/// the same two numbers: a child never starts before its parent, and neither a step of the wall clock nor a
+/// recalibration bends a trace that is under way.
 struct clock_anchor {
-  std::uint64_t tick = 0;
-  unix_ns wall = 0;
-  std::uint64_t ns_per_tick = 0;  ///< fixed point, 32 bits after the point
+  unix_ns wall_at_zero = 0;       ///< Unix time of tick 0, modulo 2^64
+  std::uint64_t ns_per_tick = 0;  ///< fixed point, 32 bits after the point; 0: no anchor
 
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE unix_ns at(std::uint64_t t) const noexcept {
-    // Signed: a tick read on another thread may lie a little before the anchor.
-    const auto ticks = static_cast<std::int64_t>(t - tick);
-    return wall + static_cast<unix_ns>(platform::multiply_shift_32(ticks, static_cast<std::int64_t>(ns_per_tick)));
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE unix_ns at(std::uint64_t tick) const noexcept {
+    return wall_at_zero + scaled(tick, ns_per_tick);
+  }
+
+  /// The anchor by which `tick` is at `wall`.
+  [[nodiscard]] static clock_anchor through(std::uint64_t tick, unix_ns wall, std::uint64_t ns_per_tick) noexcept {
+    return {wall - scaled(tick, ns_per_tick), ns_per_tick};
+  }
+
+ private:
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE static unix_ns scaled(std::uint64_t ticks, std::uint64_t rate) noexcept {
+    return static_cast<unix_ns>(
+        platform::multiply_shift_32(static_cast<std::int64_t>(ticks), static_cast<std::int64_t>(rate)));
   }
 };
 
@@ -40,21 +48,25 @@ class tick_clock {
     return s();
   }
 
-  /// Anchors `tick` to the wall clock.
-  [[nodiscard]] clock_anchor anchor(std::uint64_t tick) const noexcept {
+  /// Whether now() is platform::cycle_counter().
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool counts_cycles() const noexcept {
+    return source_.load(platform::relaxed) == nullptr;
+  }
+
+  /// How ticks map to Unix time now.
+  [[nodiscard]] clock_anchor anchor() const noexcept {
     for (;;) {  // a seqlock of acquire loads and release stores: fences are not modelled by ThreadSanitizer
       const std::uint32_t before = sequence_.load(platform::acquire);
       clock_anchor base;
-      base.tick = base_tick_.load(platform::acquire);
-      base.wall = base_wall_.load(platform::acquire);
+      base.wall_at_zero = wall_at_zero_.load(platform::acquire);
       base.ns_per_tick = rate_.load(platform::acquire);
-      if ((before & 1) == 0 && sequence_.load(platform::relaxed) == before)
-        return {tick, base.at(tick), base.ns_per_tick};
+      if ((before & 1) == 0 && sequence_.load(platform::relaxed) == before) return base;
     }
   }
 
-  /// Unix time now.
-  [[nodiscard]] unix_ns wall_now() const noexcept { return anchor(now()).wall; }
+  /// Unix time at `tick`, and now.
+  [[nodiscard]] unix_ns wall_at(std::uint64_t tick) const noexcept { return anchor().at(tick); }
+  [[nodiscard]] unix_ns wall_now() const noexcept { return wall_at(now()); }
 
   /// Chooses the counter and measures its rate: up to 2 ms, once. Not thread-safe with itself.
   void calibrate() noexcept {
@@ -91,7 +103,7 @@ class tick_clock {
     std::uint64_t tick = 0;
     unix_ns wall = 0;
     sample(tick, wall);
-    const auto error = static_cast<std::int64_t>(anchor(tick).wall - wall);
+    const auto error = static_cast<std::int64_t>(anchor().at(tick) - wall);
     const bool stepped = error > 1'000'000 || error < -1'000'000;
     if (stepped || tick <= first_tick_ ||
         wall <= first_wall_) {  // the clock was set, or the machine slept: keep the rate
@@ -133,16 +145,14 @@ class tick_clock {
   void publish(std::uint64_t tick, unix_ns wall, std::uint64_t rate) noexcept {
     const std::uint32_t sequence = sequence_.load(platform::relaxed);
     sequence_.store(sequence + 1, platform::relaxed);
-    base_tick_.store(tick, platform::release);
-    base_wall_.store(wall, platform::release);
+    wall_at_zero_.store(clock_anchor::through(tick, wall, rate).wall_at_zero, platform::release);
     rate_.store(rate, platform::release);
     sequence_.store(sequence + 2, platform::release);
   }
 
   platform::atomic<source> source_{&platform::steady_ns};
   platform::atomic<std::uint32_t> sequence_{0};
-  platform::atomic<std::uint64_t> base_tick_{0};
-  platform::atomic<unix_ns> base_wall_{0};
+  platform::atomic<unix_ns> wall_at_zero_{0};
   platform::atomic<std::uint64_t> rate_{one_ns};
   std::uint64_t first_tick_ = 0;  // the calibrating thread's own, as is the next
   unix_ns first_wall_ = 0;

@@ -90,29 +90,36 @@ struct context_entry {
   context_entry* below = nullptr;  ///< what was current before
 };
 
+struct carried_entry;  // what a task carries besides its spans: propagation/carried.hpp
+
 /// A task's current span. A thread has one of its own; an asynchronous task brings its own, and the thread that runs it
 /// points there meanwhile.
 struct context_slot {
   context_entry* top = nullptr;
+  carried_entry* carried = nullptr;  ///< baggage and deadline, nullptr when there are none; a forked task has its own
 
   void push(context_entry& entry) noexcept {
     entry.below = top;
     top = &entry;
   }
 
-  /// Takes `entry` off, wherever it is in this slot's stack. When it is in another slot's (its task was torn down
-  /// elsewhere), nothing happens: that slot is gone or will be.
-  void remove(context_entry& entry) noexcept {
+  /// Where an entry that is taken off was: `absent` when it is in another slot's stack (its task was torn down
+  /// elsewhere), which then stays as it is: that slot is gone or will be.
+  enum class place : std::uint8_t { innermost, inner, absent };
+
+  /// Takes `entry` off, wherever it is in this slot's stack.
+  place remove(context_entry& entry) noexcept {
     if (top == &entry) [[likely]] {
       top = entry.below;
-      return;
+      return place::innermost;
     }
     for (context_entry* e = top; e != nullptr; e = e->below) {
       if (e->below == &entry) {
         e->below = entry.below;
-        return;
+        return place::inner;
       }
     }
+    return place::absent;
   }
 
   /// `entry` moved to another address.

@@ -35,7 +35,7 @@
   X(traces_sampler_arg, "OTEL_TRACES_SAMPLER_ARG", ratio, "1.0", "0 to 1, for the samplers by ratio")                \
   X(config_file, "OTEL_CONFIG_FILE", file, "", "not supported: one warning, and the other variables count as usual") \
   X(traces_exporter, "OTEL_TRACES_EXPORTER", list, "otlp", "`otlp`, `console`, `none`")                              \
-  X(metrics_exporter, "OTEL_METRICS_EXPORTER", list, "otlp", "`otlp`, `console`, `none`")                            \
+  X(metrics_exporter, "OTEL_METRICS_EXPORTER", list, "otlp", "`otlp`, `prometheus`, `console`, `none`")              \
   X(logs_exporter, "OTEL_LOGS_EXPORTER", list, "otlp", "`otlp`, `console`, `none`")                                  \
   X(bsp_schedule_delay, "OTEL_BSP_SCHEDULE_DELAY", duration, "5000",                                                 \
     "longest wait of a finished span before its export")                                                             \
@@ -95,6 +95,12 @@
     "`always_on`, `always_off`, `trace_based`")                                                                      \
   X(prometheus_host, "OTEL_EXPORTER_PROMETHEUS_HOST", text, "localhost", "address a Prometheus exporter listens on") \
   X(prometheus_port, "OTEL_EXPORTER_PROMETHEUS_PORT", integer, "9464", "port a Prometheus exporter listens on")      \
+  X(log_record_level, "OTLPKIT_LOG_LEVEL", levels, "trace",                                                          \
+    "least severity of log records: `trace`, `debug`, `info`, `warn`, `error`, `fatal`, `off`; for some scopes "     \
+    "`NAME=LEVEL` or `BEGINNING*=LEVEL`")                                                                            \
+  X(log_span_events, "OTLPKIT_LOG_SPAN_EVENTS", flag, "false",                                                       \
+    "`1` or `true`: log records are events of their span too")                                                       \
+  X(self_metrics, "OTLPKIT_SELF_METRICS", flag, "false", "`1` or `true`: otlpkit measures itself (`otel.sdk.*`)")    \
   X(books, "OTLPKIT_BOOKS", flag, "false", "`1` or `true`: one line of counts to standard error as telemetry ends")
 
 namespace otlpkit::inline OTLPKIT_ABI {
@@ -110,6 +116,7 @@ enum class variable_type : std::uint8_t {
   text,               ///< as it is
   choice,             ///< one of several words, in any case
   list,               ///< words, separated by commas
+  levels,             ///< severities, alone or as scope=severity
   key_values,         ///< k1=v1,k2=v2
   secret_key_values,  ///< the same, and no value is ever printed
   url,                ///< an http or https URL
@@ -119,9 +126,8 @@ enum class variable_type : std::uint8_t {
 /// What documentation calls a type.
 [[nodiscard]] constexpr std::string_view to_string(variable_type type) noexcept {
   constexpr std::string_view names[] = {
-      "boolean", "boolean", "integer", "milliseconds", "milliseconds, 0: no limit", "number",
-      "text",    "word",    "list",    "list of k=v",  "list of k=v, secret",       "URL",
-      "file"};
+      "boolean", "boolean", "integer",        "milliseconds", "milliseconds, 0: no limit", "number", "text",
+      "word",    "list",    "list of levels", "list of k=v",  "list of k=v, secret",       "URL",    "file"};
   return names[static_cast<std::size_t>(type)];
 }
 

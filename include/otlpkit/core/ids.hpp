@@ -22,26 +22,23 @@ class id_generator {
   [[nodiscard]] virtual bool is_random() const noexcept { return false; }
 };
 
-/// xoshiro256++ (Blackman and Vigna 2019): one per thread, seeded from the system's entropy.
+/// xoroshiro128++ (Blackman and Vigna 2019): one per thread, seeded from the system's entropy. Of the generators
+/// without known faults it has the least state to load and store.
 struct random_generator {
-  std::uint64_t state[4];
+  std::uint64_t state[2];
 
   void seed() noexcept {
-    platform::fill_random(state, 4);
-    state[0] |= static_cast<std::uint64_t>((state[0] | state[1] | state[2] | state[3]) ==
-                                           0);  // all zero is its one fixed point
+    platform::fill_random(state, 2);
+    state[0] |= static_cast<std::uint64_t>((state[0] | state[1]) == 0);  // all zero is its one fixed point
   }
 
   /// Never zero, so that it can be an id.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t next() noexcept {
-    const std::uint64_t result = std::rotl(state[0] + state[3], 23) + state[0];
-    const std::uint64_t shifted = state[1] << 17;
-    state[2] ^= state[0];
-    state[3] ^= state[1];
-    state[1] ^= state[2];
-    state[0] ^= state[3];
-    state[2] ^= shifted;
-    state[3] = std::rotl(state[3], 45);
+    const std::uint64_t first = state[0];
+    const std::uint64_t mixed = first ^ state[1];
+    const std::uint64_t result = std::rotl(first + state[1], 17) + first;
+    state[0] = std::rotl(first, 49) ^ mixed ^ mixed << 21;
+    state[1] = std::rotl(mixed, 28);
     return result | static_cast<std::uint64_t>(result == 0);
   }
 };

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
+#include <exception>
 
 #if defined(__unix__) || defined(__APPLE__)
 #define OTLPKIT_POSIX 1
@@ -162,6 +163,48 @@ class lock_guard {
 #endif
 }
 
+/// 16 bytes of memory, in two words.
+struct two_words {
+  std::uint64_t first, second;
+};
+
+/// 8 bytes as 16 lowercase hexadecimal digits.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE two_words hex_digits(const void* from) noexcept {
+#if defined(__GNUC__)
+  using lanes [[gnu::vector_size(16)]] = signed char;
+  using bytes [[gnu::vector_size(16)]] = unsigned char;
+  using words [[gnu::vector_size(16)]] = std::uint64_t;
+  std::uint64_t word = 0;
+  std::memcpy(&word, from, 8);
+  const auto x = reinterpret_cast<bytes>(words{word, 0});
+  const auto n = reinterpret_cast<lanes>(
+      __builtin_shufflevector(x >> 4, x & 15, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+  const auto digits = reinterpret_cast<words>(n + '0' + ((n > 9) & ('a' - '9' - 1)));
+  return {digits[0], digits[1]};
+#else
+  const auto* in = static_cast<const unsigned char*>(from);
+  char text[16];
+  for (int i = 0; i < 8; ++i) {
+    text[2 * i] = "0123456789abcdef"[in[i] >> 4];
+    text[2 * i + 1] = "0123456789abcdef"[in[i] & 15];
+  }
+  two_words out{};
+  std::memcpy(&out, text, sizeof out);
+  return out;
+#endif
+}
+
+/// Writes 16 bytes in one store, where there is one: a copy soon after then need not wait for two.
+OTLPKIT_ALWAYS_INLINE void put_two_words(two_words w, char* out) noexcept {
+#if defined(__GNUC__)
+  using words [[gnu::vector_size(16)]] = std::uint64_t;
+  const words both{w.first, w.second};
+  std::memcpy(out, &both, sizeof both);
+#else
+  std::memcpy(out, &w, sizeof w);
+#endif
+}
+
 /// Nanoseconds of the realtime clock since the Unix epoch.
 [[nodiscard]] inline std::uint64_t wall_ns() noexcept {
   timespec now{};
@@ -291,6 +334,33 @@ class thread_exit_hook {
 #endif
   bool created_ = false;
 };
+
+#if defined(__GLIBCXX__)
+
+/// Where this thread counts the exceptions in flight, which the Itanium C++ ABI lays down (2.2.2, __cxa_eh_globals). It
+/// stays where it is as long as the thread lives: reading it there saves two calls per span.
+[[nodiscard]] inline const unsigned* exception_counter() noexcept {
+  struct globals {
+    void* caught;
+    unsigned uncaught;
+  };
+  return &reinterpret_cast<const globals*>(abi::__cxa_get_globals())->uncaught;
+}
+
+/// Exceptions in flight on this thread; `counter` is its exception_counter().
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE int exceptions_in_flight(const unsigned* counter) noexcept {
+  return static_cast<int>(*counter);
+}
+
+#else
+
+[[nodiscard]] inline const unsigned* exception_counter() noexcept {
+  static constexpr unsigned none = 0;
+  return &none;
+}
+[[nodiscard]] inline int exceptions_in_flight(const unsigned*) noexcept { return std::uncaught_exceptions(); }
+
+#endif
 
 /// Registers what to do around fork(); without fork() it does nothing.
 inline void at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the host says about itself and this process: the second place, next to platform.hpp, where systems are told
-// apart. Everything is quick, never privileged, never asks a network service, and answers "" where a system does not
-// tell.
+// The second half of the room of platform.hpp, for the SDK side alone: it includes what instrumented code must not pay
+// for. What the host says about itself, this process, its threads and its streams. Everything is quick, never
+// privileged, never asks a network service, and answers "" where a system does not tell.
 
 #include <otlpkit/config.hpp>
+#include <otlpkit/core/os_release.hpp>
 #include <otlpkit/core/platform.hpp>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +25,11 @@
 #include <utility>
 
 #if OTLPKIT_POSIX
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #else
@@ -30,7 +37,6 @@
 #endif
 #if defined(__linux__)
 #include <dirent.h>
-#include <fcntl.h>
 #endif
 #if defined(__APPLE__)
 #include <mach-o/dyld.h>
@@ -154,6 +160,49 @@ namespace otlpkit::inline OTLPKIT_ABI::platform_host {
 #endif
 }
 
+/// What this process uses now; nothing where a system does not tell.
+struct process_usage {
+  std::optional<double> user_seconds, system_seconds;         ///< CPU time of all threads
+  std::optional<std::int64_t> resident_bytes, virtual_bytes;  ///< memory
+  std::optional<std::int64_t> threads;                        ///< at least 1
+  std::optional<std::int64_t> file_descriptors;               ///< open ones
+};
+
+[[nodiscard]] inline process_usage usage() {
+  process_usage u;
+#if OTLPKIT_POSIX
+  ::rusage times{};
+  if (::getrusage(RUSAGE_SELF, &times) == 0) {
+    const auto seconds = [](const ::timeval& t) {
+      return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+    };
+    u.user_seconds = seconds(times.ru_utime);
+    u.system_seconds = seconds(times.ru_stime);
+  }
+#endif
+#if defined(__linux__)
+  const std::string pages = read_file("/proc/self/statm", 256);
+  char* next = nullptr;
+  const long long all = std::strtoll(pages.c_str(), &next, 10);
+  const long long resident = std::strtoll(next, nullptr, 10);
+  const auto page = static_cast<std::int64_t>(::sysconf(_SC_PAGESIZE));
+  if (all > 0) u.virtual_bytes = all * page;
+  if (resident > 0) u.resident_bytes = resident * page;
+  const auto entries = [](const char* path) -> std::optional<std::int64_t> {
+    DIR* const folder = ::opendir(path);
+    if (folder == nullptr) return std::nullopt;
+    std::int64_t count = -2;  // . and ..
+    while (::readdir(folder) != nullptr) ++count;
+    ::closedir(folder);
+    return count;
+  };
+  u.threads = entries("/proc/self/task");
+  u.file_descriptors = entries("/proc/self/fd");
+  if (u.file_descriptors) --*u.file_descriptors;  // the one that listed them
+#endif
+  return u;
+}
+
 [[nodiscard]] inline std::string host_name() {
 #if OTLPKIT_POSIX
   char name[256] = {};
@@ -222,28 +271,6 @@ struct os_facts {
   std::string description;  ///< "Debian GNU/Linux 12 (bookworm)"
 };
 
-/// The value of `key` in the text of an os-release file, without its quotes and backslashes.
-[[nodiscard]] inline std::string os_release_value(std::string_view text, std::string_view key) {
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != '=') continue;
-    line.remove_prefix(key.size() + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.size() >= 2 && (line.front() == '"' || line.front() == '\'') && line.back() == line.front()) {
-      line = line.substr(1, line.size() - 2);
-    }
-    std::string value;
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      if (line[i] == '\\' && i + 1 < line.size()) ++i;
-      value += line[i];
-    }
-    return value;
-  }
-  return {};
-}
-
 [[nodiscard]] inline os_facts os() {
   os_facts facts;
 #if defined(__linux__)
@@ -305,6 +332,107 @@ template <class Run>
   pthread_setname_np(thread.native_handle(), name);
 #endif
   return thread;
+}
+
+/// Keeps a descriptor out of programs that this process starts.
+inline void close_on_exec([[maybe_unused]] int descriptor) noexcept {
+#if OTLPKIT_POSIX
+  if (const int flags = ::fcntl(descriptor, F_GETFD); flags >= 0) ::fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC);
+#endif
+}
+
+/// Closes a descriptor whose owner will not do it: in a forked child.
+inline void close_descriptor([[maybe_unused]] int descriptor) noexcept {
+#if OTLPKIT_POSIX
+  ::close(descriptor);
+#endif
+}
+
+/// What kind of thing a stream writes to.
+struct stream_facts {
+  bool terminal = false;
+  std::size_t columns = 0;  ///< of a terminal, where it tells; else 0
+};
+
+[[nodiscard]] inline stream_facts stream([[maybe_unused]] std::FILE* file) noexcept {
+  stream_facts facts;
+#if OTLPKIT_POSIX
+  const int fd = ::fileno(file);
+  facts.terminal = fd >= 0 && ::isatty(fd) == 1;
+  ::winsize size{};
+  if (facts.terminal && ::ioctl(fd, TIOCGWINSZ, &size) == 0) facts.columns = size.ws_col;
+#endif
+  return facts;
+}
+
+#if OTLPKIT_POSIX
+/// Keeps SIGPIPE from the calling thread while it writes: a reader that went away must not end the host.
+class no_sigpipe {
+ public:
+  no_sigpipe() noexcept {
+    ::sigemptyset(&pipe_);
+    ::sigaddset(&pipe_, SIGPIPE);
+    sigset_t pending{};
+    ::sigpending(&pending);
+    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  no_sigpipe(const no_sigpipe&) = delete;
+  no_sigpipe& operator=(const no_sigpipe&) = delete;
+  ~no_sigpipe() {
+    sigset_t pending{};
+    ::sigpending(&pending);
+    int taken = 0;
+    if (!was_pending_ && ::sigismember(&pending, SIGPIPE) == 1) ::sigwait(&pipe_, &taken);  // ours: it does not wait
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t pipe_{};
+  sigset_t before_{};
+  bool was_pending_ = false;
+};
+#endif
+
+/// Writes all of `text` to a stream without waiting for a reader that has stopped.
+///
+/// On POSIX each piece is written only when the descriptor takes it, within `patience_ms` in total, so a stalled pipe
+/// or a paused terminal costs the calling thread no more than that. What the program printed before comes first, unless
+/// another thread is printing just now. \return false when not all of it went out: the reader is gone, the disk is
+/// full, or the patience is over
+[[nodiscard]] inline bool write_patiently(std::FILE* stream, std::string_view text, int patience_ms = 250) noexcept {
+#if OTLPKIT_POSIX
+  constexpr std::size_t piece = 512;  // POSIX's least PIPE_BUF: what poll() promises room for on a pipe
+  const int fd = ::fileno(stream);
+  if (fd < 0) return false;
+  const no_sigpipe guard;
+  const std::uint64_t until = platform::steady_ns() + static_cast<std::uint64_t>(std::max(patience_ms, 0)) * 1'000'000u;
+  const auto writable = [&] {
+    for (;;) {
+      const std::uint64_t now = platform::steady_ns();
+      ::pollfd p{fd, POLLOUT, 0};
+      const int n = ::poll(&p, 1, now < until ? static_cast<int>((until - now) / 1'000'000u) : 0);
+      if (n > 0) return (p.revents & (POLLNVAL | POLLERR)) == 0;
+      if (n == 0 || errno != EINTR) return false;
+    }
+  };
+  if (!writable()) return false;
+  if (::ftrylockfile(stream) == 0) {
+    std::fflush(stream);
+    ::funlockfile(stream);
+  }
+  while (!text.empty()) {
+    if (!writable()) return false;
+    const auto n = ::write(fd, text.data(), std::min(text.size(), piece));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+#else
+  static_cast<void>(patience_ms);
+  return std::fwrite(text.data(), 1, text.size(), stream) == text.size() && std::fflush(stream) == 0;
+#endif
 }
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::platform_host

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/core/wire_writer.hpp>
+#include <otlpkit/core/record_chunk.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,47 +17,6 @@
 /// therefore needs no help from it. Chunks start small and grow, so that many threads that record little cost little;
 /// memory and the number of waiting records are bounded, and what finds no room is dropped and counted.
 namespace otlpkit::inline OTLPKIT_ABI::detail {
-
-/// Precedes each record in a chunk: enough to group and cut without decoding.
-struct record_header {
-  std::uint32_t size;   ///< bytes that follow
-  std::uint16_t scope;  ///< index in the scope table
-  std::uint16_t reserved;
-};
-
-struct alignas(16) chunk {
-  static constexpr std::uint32_t smallest = 4096;
-  static constexpr std::uint32_t largest = 65536;
-
-  platform::atomic<std::uint32_t> committed{0};  ///< producer to reader: bytes of complete records
-  platform::atomic<chunk*> next{nullptr};        ///< producer to reader: set once, after the last record here
-  std::uint32_t capacity;                        ///< bytes of data()
-  std::uint32_t consumed = 0;                    ///< the reader's own
-  chunk* pooled = nullptr;
-
-  explicit chunk(std::uint32_t bytes) noexcept : capacity{bytes} {}
-  [[nodiscard]] wire::byte* data() noexcept { return reinterpret_cast<wire::byte*>(this) + sizeof(chunk); }
-  [[nodiscard]] std::size_t footprint() const noexcept { return sizeof(chunk) + capacity; }
-};
-
-/// A thread's chain of chunks as the reader sees it.
-struct thread_log {
-  platform::atomic<bool> dead{false};               ///< its thread ended: no more records come
-  platform::atomic<std::uint64_t> dropped_full{0};  ///< written by the producer alone, as is the next
-  platform::atomic<std::uint64_t> dropped_large{0};
-  chunk* head = nullptr;  ///< the reader's own, as is the next
-  thread_log* next = nullptr;
-};
-
-/// The producing thread's end. Trivial, so that it can be a constinit thread-local.
-struct producer {
-  wire::byte* at;
-  wire::byte* end;
-  chunk* tail;
-  thread_log* log;
-  std::uint32_t records;    ///< in `tail` and not yet in record_queue::waiting
-  std::uint32_t next_size;  ///< of the next chunk
-};
 
 /// What was lost before it reached the reader.
 struct record_drops {
@@ -86,44 +45,50 @@ class record_queue {
 
   /// Publishes the record that ends at `end`.
   OTLPKIT_ALWAYS_INLINE void commit(producer& p, wire::byte* end, std::uint16_t scope) noexcept {
-    const record_header header{
-        static_cast<std::uint32_t>(end - p.at - static_cast<std::ptrdiff_t>(sizeof(record_header))), scope, 0};
+    const auto size = static_cast<std::uint32_t>(end - p.at);
+    const record_header header{size - static_cast<std::uint32_t>(sizeof(record_header)), scope, 0};
     std::memcpy(p.at, &header, sizeof header);
     p.at = end;
-    ++p.records;
-    p.tail->committed.store(static_cast<std::uint32_t>(end - p.tail->data()), platform::release);
+    auto& committed = p.tail->committed;
+    committed.store(committed.load(platform::relaxed) + (std::uint64_t{1} << 32 | size), platform::release);
   }
 
   /// The producing thread ends, or leaves this queue: what it recorded stays for the reader.
   void retire(producer& p) noexcept {
     if (p.log == nullptr) return;
-    waiting_.fetch_add(p.records, platform::relaxed);
+    waiting_.fetch_add(p.count(), platform::relaxed);
     p.log->dead.store(true, platform::release);
     p = {};
   }
 
-  /// Takes out records until `sink(scope, bytes)` says false. Every thread gets its turn. Any thread may call; readers
+  /// Takes out records until `sink(scope, bytes)` says false, or throws: then that record counts as dropped by a full
+  /// queue. Every thread gets its turn. Any thread may call; readers
   /// exclude each other.
   template <class Sink>
   void drain(Sink&& sink) noexcept {
+    drain(sink, false);
+  }
+
+  /// Marks what is recorded by now. A later mark replaces this one.
+  void mark() noexcept {
     platform::lock_guard lock{reader_};
-    wake_pending_.store(false, platform::release);
     adopt_newcomers();
-    thread_log* const last = tail_;
-    bool more = true;
-    while (more && head_ != nullptr) {
-      thread_log* const log = head_;
-      const bool gone = drain_thread(*log, sink, more);
-      if (!more && !gone) break;  // it goes on with this thread next time
-      head_ = log->next;
-      if (head_ == nullptr) tail_ = nullptr;
-      if (gone) {
-        delete log;
-      } else {
-        append(log);
-      }
-      if (log == last) break;
+    marked_ = 0;
+    for (thread_log* log = head_; log != nullptr; log = log->next) {
+      chunk* last = log->head;
+      while (chunk* const after = last->next.load(platform::acquire)) last = after;
+      log->mark_at = static_cast<std::uint32_t>(last->committed.load(platform::acquire));
+      const bool nothing = last == log->head && last->consumed == log->mark_at;
+      log->mark = nothing ? nullptr : last;
+      if (!nothing) ++marked_;
     }
+  }
+
+  /// Takes out, as drain() does, what was recorded before the mark and nothing after it: threads may record as fast as
+  /// this takes. \return whether some of it is left
+  template <class Sink>
+  bool drain_marked(Sink&& sink) noexcept {
+    return drain(sink, true);
   }
 
   /// Drops counted so far, by producers that live and that ended.
@@ -161,6 +126,7 @@ class record_queue {
       forgotten_ = head_;
     }
     head_ = tail_ = nullptr;
+    marked_ = 0;
     retired_ = {};
     waiting_.store(0, platform::relaxed);
     outstanding_.store(0, platform::relaxed);
@@ -179,8 +145,8 @@ class record_queue {
   }
 
   OTLPKIT_COLD bool roll(producer& p, std::size_t need) noexcept {
-    const auto waiting = waiting_.fetch_add(p.records, platform::relaxed) + p.records;
-    p.records = 0;
+    const std::int64_t fresh_records = p.count();
+    const std::int64_t waiting = waiting_.fetch_add(fresh_records, platform::relaxed) + fresh_records;
     const bool urgent = waiting >= wake_items.load(platform::relaxed) ||
                         outstanding_.load(platform::relaxed) > max_bytes.load(platform::relaxed) / 2;
     if (urgent) wake_reader();
@@ -200,6 +166,7 @@ class record_queue {
     }
     chunk* const full = p.tail;
     p.tail = fresh;
+    p.counted = 0;
     p.at = fresh->data();
     p.end = p.at + fresh->capacity;
     if (p.next_size < chunk::largest) p.next_size *= 4;
@@ -249,24 +216,60 @@ class record_queue {
     tail_ = log;
   }
 
+  template <class Sink>
+  bool drain(Sink& sink, bool only_marked) noexcept {
+    platform::lock_guard lock{reader_};
+    wake_pending_.store(false, platform::release);
+    adopt_newcomers();
+    thread_log* const last = tail_;
+    bool more = true;
+    while (more && head_ != nullptr) {
+      thread_log* const log = head_;
+      const bool gone = drain_thread(*log, sink, more, only_marked);
+      if (!more && !gone) break;  // it goes on with this thread next time
+      head_ = log->next;
+      if (head_ == nullptr) tail_ = nullptr;
+      if (gone) {
+        delete log;
+      } else {
+        append(log);
+      }
+      if (log == last) break;
+    }
+    return marked_ != 0;
+  }
+
   /// Whether the thread ended and everything of it is taken.
   template <class Sink>
-  bool drain_thread(thread_log& log, Sink& sink, bool& more) noexcept {
+  bool drain_thread(thread_log& log, Sink& sink, bool& more, bool only_marked) noexcept {
     while (more) {
       const bool dead = log.dead.load(platform::acquire);  // before `committed`: then that is final
       chunk* const c = log.head;
       chunk* const next = c->next.load(platform::acquire);  // likewise
-      const std::uint32_t committed = c->committed.load(platform::acquire);
+      const auto committed = static_cast<std::uint32_t>(c->committed.load(platform::acquire));
+      const std::uint32_t end = !only_marked          ? committed
+                                : c == log.mark       ? log.mark_at
+                                : log.mark != nullptr ? committed
+                                                      : c->consumed;
       std::int64_t taken = 0;
-      while (more && c->consumed < committed) {
+      while (more && c->consumed < end) {
         record_header header;
         std::memcpy(&header, c->data() + c->consumed, sizeof header);
         const char* const bytes = reinterpret_cast<const char*>(c->data()) + c->consumed + sizeof header;
         c->consumed += static_cast<std::uint32_t>(sizeof header) + header.size;
         ++taken;
-        more = sink(header.scope, std::string_view{bytes, header.size});
+        try {
+          more = sink(header.scope, std::string_view{bytes, header.size});
+        } catch (...) {  // it had no memory for the record, which is lost; what it has so far may give some back
+          ++retired_.queue_full;
+          more = false;
+        }
       }
       waiting_.fetch_sub(taken, platform::relaxed);
+      if (c == log.mark && c->consumed >= log.mark_at) {
+        log.mark = nullptr;
+        --marked_;
+      }
       if (c->consumed < committed) return false;
       if (next != nullptr) {
         log.head = next;
@@ -334,6 +337,7 @@ class record_queue {
   platform::mutex reader_;  // guards the list, and makes readers take turns
   thread_log* head_ = nullptr;
   thread_log* tail_ = nullptr;
+  std::size_t marked_ = 0;  // logs with a mark the reader is not past
   record_drops retired_;
   thread_log* forgotten_ = nullptr;  // of the parent, in a forked child: kept in sight of leak checkers
 

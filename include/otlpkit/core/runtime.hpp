@@ -9,6 +9,7 @@
 #include <otlpkit/core/scope.hpp>
 
 #include <cstdint>
+#include <exception>
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
@@ -47,6 +48,7 @@ struct runtime {
   attribute_limits event_attributes;
   attribute_limits link_attributes;
   attribute_limits log_attributes;
+  platform::atomic<bool> keep_unsampled{false};  ///< spans that record without being sampled are handed on as well
   std::uint32_t max_events = 128;
   std::uint32_t max_links = 128;
 
@@ -65,9 +67,11 @@ OTLPKIT_VISIBLE inline constinit runtime global_runtime{};
 struct thread_state {
   context_slot* slot;  ///< of the task this thread runs now; nullptr until the first span
   context_slot own;
+  const unsigned* exceptions;  ///< platform::exception_counter(); nullptr until the thread is set up
   random_generator random;
   producer spans;
   producer logs;
+  int unwinding;  ///< exceptions in flight when the task that runs now was resumed: they are not the task's
 };
 
 OTLPKIT_VISIBLE inline constinit thread_local thread_state this_thread{};
@@ -131,6 +135,7 @@ inline void set_up_process() noexcept {
     r.thread_exit.create(&on_thread_exit);
     platform::at_fork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
     platform::pin_module(&global_runtime);
+    platform::pin_module(reinterpret_cast<const void*>(&on_thread_exit));  // not always beside it
     r.setup.store(2, platform::release);
   }
   while (r.setup.load(platform::acquire) != 2) platform::yield();
@@ -140,6 +145,11 @@ inline void set_up_process() noexcept {
 inline void join_process(participant& p) noexcept {
   set_up_process();
   if (p.joined.exchange(true, platform::acq_rel)) return;
+  // The runtime may be the program's and `p` that of a shared object, which is called for ever.
+  platform::pin_module(&p);
+  for (const auto hook : {p.thread_exit, p.before_fork, p.after_fork_in_parent, p.after_fork_in_child}) {
+    if (hook != nullptr) platform::pin_module(reinterpret_cast<const void*>(hook));
+  }
   p.next = global_runtime.participants.load(platform::relaxed);
   while (!global_runtime.participants.compare_exchange(p.next, &p, platform::release)) {
   }
@@ -149,9 +159,18 @@ OTLPKIT_COLD inline context_slot& set_up_thread() noexcept {
   set_up_process();
   thread_state& t = this_thread;
   t.random.seed();
+  t.exceptions = platform::exception_counter();
   t.slot = &t.own;
   global_runtime.thread_exit.arm(&global_runtime);
   return t.own;
+}
+
+/// How many exceptions unwind the running task. A task that is resumed from a destructor while the thread unwinds has
+/// none of its own.
+[[nodiscard]] inline int exceptions_in_flight() noexcept { return std::uncaught_exceptions() - this_thread.unwinding; }
+/// The same where `thread.exceptions` is known.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE int exceptions_in_flight(const thread_state& thread) noexcept {
+  return platform::exceptions_in_flight(thread.exceptions) - thread.unwinding;
 }
 
 /// The ids of a span, made in the order trace id, then span id, by the built-in generator or the user's.

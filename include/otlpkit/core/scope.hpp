@@ -89,6 +89,14 @@ class instrumentation_scope {
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
   [[nodiscard]] std::string_view version() const noexcept { return version_; }
 
+  /// Whether number() is known and needs no look-up.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool resolved() const noexcept {
+    return number_.load(platform::relaxed) != unresolved;
+  }
+  /// Its number where resolved().
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint16_t resolved_number() const noexcept {
+    return static_cast<std::uint16_t>(number_.load(platform::relaxed));
+  }
   /// Its number in the process's table.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint16_t number() const noexcept {
     const std::uint32_t known = number_.load(platform::relaxed);

@@ -76,6 +76,26 @@ namespace detail {
 
 [[nodiscard]] constexpr bool is_valid(std::string_view text) noexcept { return valid_prefix(text) == text.size(); }
 
+/// Whether `text` is of 1 to 64 bytes, all of them ASCII: a quick answer for what keys and names mostly are.
+[[nodiscard]] inline bool is_short_ascii(std::string_view text) noexcept {
+  const auto load = [text]<class Word>(std::size_t at, Word word) noexcept {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    return std::uint64_t{word};
+  };
+  const std::size_t size = text.size();
+  if (size - 1 >= 64) return false;
+  std::uint64_t seen = 0;
+  if (size >= 8) {
+    seen = load(size - 8, std::uint64_t{});
+    for (std::size_t at = 0; at + 8 < size; at += 8) seen |= load(at, std::uint64_t{});
+  } else if (size >= 4) {
+    seen = load(0, std::uint32_t{}) | load(size - 4, std::uint32_t{});
+  } else {
+    seen = load(0, std::uint8_t{}) | load(size / 2, std::uint8_t{}) | load(size - 1, std::uint8_t{});
+  }
+  return (seen & 0x8080'8080'8080'8080u) == 0;
+}
+
 /// Code points in `text`; an invalid sequence counts as one.
 [[nodiscard]] constexpr std::size_t count(std::string_view text) noexcept {
   std::size_t n = 0;

@@ -46,8 +46,8 @@ OTLPKIT_ALWAYS_INLINE byte* put_fixed(byte* p, T v) noexcept {
   return p + sizeof v;
 }
 
-/// Copies up to 32 bytes with a few overlapping moves instead of a call; longer ones by memcpy. Never reads outside.
-OTLPKIT_ALWAYS_INLINE byte* put_bytes(byte* p, const char* data, std::size_t size) noexcept {
+/// Copies at most 32 bytes with a few overlapping moves. Never reads or writes outside.
+OTLPKIT_ALWAYS_INLINE byte* put_short_bytes(byte* p, const char* data, std::size_t size) noexcept {
   const auto move = [p, data, size]<std::size_t width>(std::integral_constant<std::size_t, width>) noexcept {
     byte head[width], tail[width];
     std::memcpy(head, data, width);
@@ -55,12 +55,10 @@ OTLPKIT_ALWAYS_INLINE byte* put_bytes(byte* p, const char* data, std::size_t siz
     std::memcpy(p, head, width);
     std::memcpy(p + size - width, tail, width);
   };
-  if (size > 32) {
-    std::memcpy(p, data, size);
+  if (size - 8 <= 8) {  // what most keys and names are
+    move(std::integral_constant<std::size_t, 8>{});
   } else if (size >= 16) {
     move(std::integral_constant<std::size_t, 16>{});
-  } else if (size >= 8) {
-    move(std::integral_constant<std::size_t, 8>{});
   } else if (size >= 4) {
     move(std::integral_constant<std::size_t, 4>{});
   } else if (size > 0) {
@@ -69,6 +67,53 @@ OTLPKIT_ALWAYS_INLINE byte* put_bytes(byte* p, const char* data, std::size_t siz
     p[size - 1] = static_cast<byte>(data[size - 1]);
   }
   return p + size;
+}
+
+/// Copies a text and says whether it is ASCII: each byte is loaded once for both. Never reads or writes outside, and
+/// calls nothing.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE bool put_ascii(byte* p, const char* data, std::size_t size) noexcept {
+  constexpr std::uint64_t high = 0x8080'8080'8080'8080u;
+  const auto move = [p, data]<class Word>(std::size_t at, Word) noexcept {
+    Word word;
+    std::memcpy(&word, data + at, sizeof word);
+    std::memcpy(p + at, &word, sizeof word);
+    return std::uint64_t{word};
+  };
+  if (size >= 8) {
+    std::uint64_t seen = move(size - 8, std::uint64_t{}) | move(0, std::uint64_t{});
+    for (std::size_t at = 8; at + 8 < size; at += 8) seen |= move(at, std::uint64_t{});
+    return (seen & high) == 0;
+  }
+  if (size >= 4) return ((move(0, std::uint32_t{}) | move(size - 4, std::uint32_t{})) & high) == 0;
+  if (size == 0) return true;
+  return ((move(0, byte{}) | move(size / 2, byte{}) | move(size - 1, byte{})) & 0x80u) == 0;
+}
+
+/// Copies any number of bytes, few ones without a call.
+OTLPKIT_ALWAYS_INLINE byte* put_bytes(byte* p, const char* data, std::size_t size) noexcept {
+  if (size <= 32) [[likely]]
+    return put_short_bytes(p, data, size);
+  std::memcpy(p, data, size);
+  return p + size;
+}
+
+/// What copy_blocks() may touch beyond `size`, on both sides.
+inline constexpr std::size_t block_slack = 31;
+
+/// Copies in whole blocks of 32 bytes: without a call or a branch per size, but up to block_slack bytes beyond `size`
+/// are read and written.
+OTLPKIT_ALWAYS_INLINE byte* copy_blocks(byte* p, const byte* data, std::size_t size) noexcept {
+  byte* const end = p + size;
+  do {
+    byte low[16], high[16];
+    std::memcpy(low, data, 16);
+    std::memcpy(high, data + 16, 16);
+    std::memcpy(p, low, 16);
+    std::memcpy(p + 16, high, 16);
+    p += 32;
+    data += 32;
+  } while (p < end);
+  return end;
 }
 
 /// Tag, length and content of a string, bytes or message field.

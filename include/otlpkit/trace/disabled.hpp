@@ -97,24 +97,59 @@ class [[nodiscard]] span_guard : public span {
 };
 
 namespace detail {
-inline constinit span no_span{""};
+inline constinit span idle_span{""};
+constexpr span& no_span() noexcept { return idle_span; }
 }
 
-[[nodiscard]] constexpr span& current_span() noexcept { return detail::no_span; }
+[[nodiscard]] constexpr span& current_span() noexcept { return detail::no_span(); }
 
 constexpr void record_current_exception(span&) noexcept {}
 
-template <class Name, class F>
-constexpr decltype(auto) traced(const Name&, fields, F&& fn) {
-  if constexpr (requires { static_cast<F&&>(fn)(detail::no_span); }) {
-    return static_cast<F&&>(fn)(detail::no_span);
+namespace detail {
+inline constexpr bool telemetry_compiled_in = false;
+
+template <class T>
+concept expected_like = requires(const T& r) {
+  static_cast<bool>(r.has_value());
+  r.error();
+};
+
+template <class T>
+constexpr void record_result(span&, const T&) noexcept {}
+}  // namespace detail
+
+template <class T>
+concept awaitable_like = requires(T& t) {
+  t.await_ready();
+};
+
+namespace detail {
+template <class F>
+concept returns_awaitable = requires(F& fn, span& s) {
+  { fn() } -> awaitable_like;
+}
+|| requires(F& fn, span& s) {
+  { fn(s) } -> awaitable_like;
+};
+
+/// Calls `fn` with the span if it takes one.
+template <class F>
+constexpr decltype(auto) call_untraced(F&& fn) {
+  if constexpr (requires { static_cast<F&&>(fn)(detail::no_span()); }) {
+    return static_cast<F&&>(fn)(detail::no_span());
   } else {
     return static_cast<F&&>(fn)();
   }
 }
+}  // namespace detail
+
 template <class Name, class F>
-constexpr decltype(auto) traced(const Name& name, F&& fn) {
-  return traced(name, {}, static_cast<F&&>(fn));
+requires(!detail::returns_awaitable<F>) constexpr decltype(auto) traced(const Name&, fields, F&& fn) {
+  return detail::call_untraced(static_cast<F&&>(fn));
+}
+template <class Name, class F>
+requires(!detail::returns_awaitable<F>) constexpr decltype(auto) traced(const Name&, F&& fn) {
+  return detail::call_untraced(static_cast<F&&>(fn));
 }
 
 }  // namespace otlpkit::inline OTLPKIT_ABI

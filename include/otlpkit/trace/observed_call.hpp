@@ -9,25 +9,6 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::detail {
 
-#ifdef OTLPKIT_DISABLE
-
-inline constexpr bool telemetry_compiled_in = false;
-
-template <class T>
-concept expected_like = requires(const T& r) {
-  static_cast<bool>(r.has_value());
-  r.error();
-};
-
-template <class T>
-constexpr void record_result(span&, const T&) noexcept {}
-
-#else
-
-inline constexpr bool telemetry_compiled_in = true;
-
-#endif
-
 /// Runs a call that a decorator wraps, between what its `operation` does at the start and at the end:
 ///   start() makes the span guard, succeeded(span, result) (or succeeded(span)) and failed(span) complete it.
 /// failed() runs in the catch block and says whether the exception ends here; a value-initialised result is returned

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/trace/types.hpp>
+#include <otlpkit/trace/span_record.hpp>
 
 #include <cstdint>
 #include <string_view>
@@ -26,22 +26,56 @@ struct sampling_parameters {
   std::size_t link_count;
 };
 
+namespace detail {
+
+/// Whether `list` may stand in a tracestate header.
+[[nodiscard]] OTLPKIT_COLD inline bool is_trace_state(std::string_view list) noexcept {
+  for (int members = 0; !list.empty(); ++members) {
+    const std::string_view member = list.substr(0, list.find(','));
+    list.remove_prefix(member.size() + static_cast<std::size_t>(member.size() < list.size()));
+    const std::size_t key = member.find('=');
+    const std::size_t value = member.size() - key - 1;
+    if (members == 32 || key == 0 || key > 256 || value == 0 || value > 256 || member.back() == ' ') return false;
+    for (std::size_t i = 0; i < member.size(); ++i) {
+      const char c = member[i];
+      const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+      const bool in_key = plain || (i > 0 && std::string_view{"_-*/@"}.find(c) != std::string_view::npos);
+      const bool in_value = c >= 0x20 && c <= 0x7E && c != '=';
+      if (i != key && !(i < key ? in_key : in_value)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace detail
+
 /// What a sampler may change besides deciding.
 class sampling_changes {
  public:
-  sampling_changes(record_buffer& out, attribute_writer& writer, const attribute_limits& limits,
+  sampling_changes(record_buffer& out, attribute_set& attributes, const attribute_limits& limits,
                    trace_state& state) noexcept
-      : out_{out}, writer_{writer}, limits_{limits}, state_{state} {}
+      : out_{out}, attributes_{attributes}, limits_{limits}, state_{state} {}
 
   /// Adds an attribute to the span.
-  void set(field_key key, const value& v) noexcept { writer_.put(out_, 0, limits_, field{key, v}); }
-  /// Replaces the trace state of the span and those below it; an empty one clears it.
-  void state(trace_state s) noexcept { state_ = static_cast<trace_state&&>(s); }
+  void set(field_key key, const value& v) noexcept {
+    attributes_.put(out_, 0, limits_, detail::span_tag::attributes, field{key, v});
+  }
+  /// Replaces the trace state of the span and those below it; an empty one clears it. One that no tracestate header may
+  /// hold (W3C Trace Context Level 2, section 3.3) is ignored and reported.
+  void state(trace_state s) noexcept {
+    if (detail::is_trace_state(s.header())) {
+      state_ = static_cast<trace_state&&>(s);
+    } else {
+      report(diagnostic_level::warning,
+             "a sampler set an invalid trace state, which is ignored: expected at most 32 members key=value, separated "
+             "by commas, as in a tracestate header (W3C Trace Context Level 2, section 3.3)");
+    }
+  }
   [[nodiscard]] const trace_state& state() const noexcept { return state_; }
 
  private:
   record_buffer& out_;
-  attribute_writer& writer_;
+  attribute_set& attributes_;
   const attribute_limits& limits_;
   trace_state& state_;
 };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/diagnostics.hpp>
 #include <otlpkit/core/runtime.hpp>
+#include <otlpkit/trace/open_span.hpp>
 #include <otlpkit/trace/sampler.hpp>
-#include <otlpkit/trace/span_record.hpp>
 #include <otlpkit/trace/types.hpp>
 
 #include <cstdint>
@@ -16,7 +17,18 @@ namespace otlpkit::inline OTLPKIT_ABI {
 
 namespace detail {
 inline constexpr span_context no_context{};
+
+OTLPKIT_VISIBLE inline constinit platform::atomic<bool> shared_task_reported{false};
+
+/// Two coroutines run as one task: each finds the other's spans. Said once.
+OTLPKIT_COLD inline void report_shared_task() noexcept {
+  if (shared_task_reported.exchange(true, platform::relaxed)) return;
+  report(diagnostic_level::warning,
+         "spans of one task ended out of order: two coroutines seem to share the task, so that some spans have wrong "
+         "parents. Start coroutines with otlpkit::co_spawn, or include otlpkit/asio/co_spawn.hpp where "
+         "boost::asio::co_spawn is called (docs/async.md)");
 }
+}  // namespace detail
 
 /// The identity of the current span; not valid when there is none. Without telemetry it is what came from outside.
 [[nodiscard]] inline const span_context& current_context() noexcept {
@@ -33,17 +45,17 @@ inline constexpr span_context no_context{};
 class [[nodiscard]] span {
  public:
   /// Starts a span, as a child of the current one unless `options` says otherwise.
-  explicit span(span_name name, fields attributes = {}, const span_options& options = {}) noexcept {
+  [[nodiscard]] explicit span(span_name name, fields attributes = {}, const span_options& options = {}) noexcept {
     start(name, options.scope, &options, false, [&](detail::span_record& record) { put_all(record, attributes); });
   }
 
   /// The span goes on in the new object; calls on the one left behind do nothing.
   span(span&& other) noexcept : begun_{other.begun_} {
     if (!begun_) return;
-    ::new (static_cast<void*>(&live_)) live(static_cast<live&&>(other.live_));
+    ::new (static_cast<void*>(&live_)) detail::open_span(static_cast<detail::open_span&&>(other.live_));
     if (live_.entry.recording != nullptr) live_.entry.recording = this;
     if (live_.current) detail::current_slot().replace(other.live_.entry, live_.entry);
-    other.live_.~live();
+    other.live_.~open_span();
     other.begun_ = false;
   }
   span(const span&) = delete;
@@ -72,8 +84,14 @@ class [[nodiscard]] span {
   }
 
   /// Records that something happened, now or at `time` (Unix nanoseconds).
-  void event(std::string_view name, fields attributes = {}, unix_ns time = 0) noexcept {
-    if (recording()) live_.record.event(name, time != 0 ? time : now(), attributes);
+  OTLPKIT_NOINLINE void event(std::string_view name, fields attributes = {}, unix_ns time = 0) noexcept {
+    if (!recording()) return;
+    if (time == 0) time = now();
+    if (!live_.record.short_event(name, time, attributes)) live_.record.event(name, time, attributes);
+  }
+  /// The same with fields from two lists; of two with the same key the later one counts.
+  void event(std::string_view name, fields attributes, fields more, unix_ns time) noexcept {
+    if (recording()) live_.record.event(name, time != 0 ? time : now(), attributes, more);
   }
 
   /// Relates this span to another. A link that names no span is kept only if it has attributes or a trace state.
@@ -121,7 +139,11 @@ class [[nodiscard]] span {
   OTLPKIT_ALWAYS_INLINE void start(span_name name, const instrumentation_scope* scope, const span_options* options,
                                    bool current, PutFields&& put_fields) noexcept {
     if ((detail::global_runtime.mode.load(platform::relaxed) & detail::mode_traces) == 0 && options == nullptr) return;
-    if (!begin(name, scope, options, current)) return;
+    begun_ = true;
+    const bool records = current && options == nullptr && name.lasting()
+                             ? begin_child(name.text().data(), name.text().size(), scope)
+                             : begin(name, scope, options, current);
+    if (!records) return;
     put_fields(live_.record);
     if (live_.undecided) [[unlikely]]
       decide(name, options);
@@ -132,42 +154,65 @@ class [[nodiscard]] span {
   }
 
  private:
-  /// What a span has once it began. Not constructed before: without telemetry a span is one flag.
-  struct live {
-    detail::context_entry entry;
-    std::uint64_t start = 0;  ///< ticks, or Unix nanoseconds
-    span_id parent;
-    std::uint16_t scope = 0;
-    span_kind kind = span_kind::internal;
-    bool remote_parent = false;
-    bool start_is_wall = false;
-    bool current = false;
-    bool undecided = false;  ///< a sampler is asked once it can see the fields
-    int exceptions = 0;      ///< in flight when it began
-    detail::span_record record;
-  };
-
   [[nodiscard]] unix_ns now() const noexcept { return live_.entry.anchor.at(detail::global_runtime.clock.now()); }
 
-  /// Whether the span records, or will if the sampler says so.
+  /// What nearly every span is: current, named by a literal, child of a span of this process whose decision it follows.
+  /// First it is made sure that nothing else is asked for (if so, begin() starts anew); then everything is there at
+  /// once. No call, no stack frame.
+  OTLPKIT_NOINLINE bool begin_child(const char* name, std::size_t name_size,
+                                    const instrumentation_scope* scope) noexcept {
+    constexpr std::uint32_t of_interest = detail::mode_traces | detail::mode_parent_based | detail::mode_custom_ids;
+    constexpr std::uint32_t usual = detail::mode_traces | detail::mode_parent_based;
+    detail::thread_state& thread = detail::this_thread;
+    const detail::runtime& runtime = detail::global_runtime;
+    if ((runtime.mode.load(platform::acquire) & of_interest) != usual || thread.slot == nullptr ||
+        thread.slot->top == nullptr || thread.exceptions == nullptr || !scope->resolved() ||
+        !runtime.clock.counts_cycles()) [[unlikely]]
+      return begin_literal(name, name_size, scope);
+    detail::context_entry& above = *thread.slot->top;
+    const bool sampled = above.ids.sampled();
+    if (!above.ids.span.valid() || above.ids.remote || !above.ids.state.empty() ||
+        (sampled && above.anchor.ns_per_tick == 0)) [[unlikely]]
+      return begin_literal(name, name_size, scope);
+    // In this order everything fits into registers.
+    detail::open_span& l = *::new (static_cast<void*>(&live_)) detail::open_span{above, sampled ? this : nullptr};
+    if (!sampled) {
+      l.entry.ids.span = {thread.random.next()};
+      thread.slot->top = &l.entry;
+      return false;
+    }
+    ::new (static_cast<void*>(&l.record)) detail::span_record{std::string_view{name, name_size}};
+    l.scope = scope->resolved_number();
+    l.exceptions = detail::exceptions_in_flight(thread);
+    thread.slot->top = &l.entry;
+    l.entry.ids.span = {thread.random.next()};
+    l.start = platform::cycle_counter();
+    return true;
+  }
+
+  OTLPKIT_COLD bool begin_literal(const char* name, std::size_t name_size,
+                                  const instrumentation_scope* scope) noexcept {
+    return begin(span_name::literal({name, name_size}), scope, nullptr, true);
+  }
+
+  /// Any span. Whether it records, or will if the sampler says so.
   OTLPKIT_NOINLINE bool begin(span_name name, const instrumentation_scope* scope, const span_options* options,
                               bool current) noexcept {
     const std::uint32_t mode = detail::global_runtime.mode.load(platform::acquire);
     detail::context_slot& slot = detail::current_slot();
-    begun_ = true;
-    ::new (static_cast<void*>(&live_)) live;
+    ::new (static_cast<void*>(&live_)) detail::open_span;
+    live_.current = current;
     adopt(slot, options, mode);
-    if (current) {
-      live_.current = true;
-      slot.push(live_.entry);
-    }
+    if (current) slot.push(live_.entry);
     if ((mode & detail::mode_traces) == 0 || (!live_.entry.ids.sampled() && !live_.undecided)) return false;
     live_.entry.recording = this;
     live_.scope = (scope != nullptr ? *scope : detail::default_scope).number();
-    live_.start = detail::global_runtime.clock.now();
     if (live_.entry.anchor.ns_per_tick == 0) [[unlikely]]
-      live_.entry.anchor = detail::global_runtime.clock.anchor(live_.start);
-    live_.exceptions = std::uncaught_exceptions();
+      live_.entry.anchor = detail::global_runtime.clock.anchor();
+    live_.exceptions = detail::exceptions_in_flight();
+    ::new (static_cast<void*>(&live_.record)) detail::span_record;
+    live_.has_record = true;
+    live_.start = detail::global_runtime.clock.now();
     live_.record.name(name);
     if (options != nullptr) apply(*options);
     return true;
@@ -228,13 +273,29 @@ class [[nodiscard]] span {
   }
 
   OTLPKIT_NOINLINE void leave() noexcept {
+    if (!live_.leave_as_usual()) [[unlikely]]
+      leave_any();
+  }
+
+  OTLPKIT_NOINLINE void leave_any() noexcept {
+    using place = detail::context_slot::place;
+    const place was = live_.current ? detail::current_slot().remove(live_.entry) : place::innermost;
     if (live_.entry.recording != nullptr) {
-      if (std::uncaught_exceptions() > live_.exceptions) [[unlikely]]
+      if (was != place::innermost) [[unlikely]]
+        left_out_of_order(was == place::absent);
+      else if (detail::exceptions_in_flight() > live_.exceptions) [[unlikely]]
         unwound();
       finish(0);
     }
-    if (live_.current) detail::current_slot().remove(live_.entry);
-    live_.~live();
+    live_.~open_span();
+  }
+
+  /// A guard that is no longer in its task's stack was destroyed with its suspended coroutine: nothing failed, but the
+  /// work was not finished either. One below the top shares its task with other work.
+  OTLPKIT_COLD void left_out_of_order(bool abandoned) noexcept {
+    if (abandoned) return live_.record.put(field{"otlpkit.abandoned", true});
+    if (detail::exceptions_in_flight() > live_.exceptions) unwound();
+    if (detail::this_thread.slot != &detail::this_thread.own) detail::report_shared_task();
   }
 
   /// The scope is left by an exception. What it is cannot be seen from here: traced() and record_exception() say more.
@@ -244,12 +305,13 @@ class [[nodiscard]] span {
     live_.record.status(status_code::error, "left by an exception");
   }
 
-  /// Completes the message: fixed-size fields first, in as few stores as the compiler finds, then name and body.
+  /// Completes the message and hands it over.
   void finish(unix_ns end_time) noexcept {
-    const live& l = live_;
+    const detail::open_span& l = live_;
     const std::uint64_t tick = detail::global_runtime.clock.now();
     live_.entry.recording = nullptr;
-    if (!l.entry.ids.sampled()) return;  // recorded for the program's own eyes only
+    live_.ends = detail::open_span::path::any;
+    if (!l.entry.ids.sampled() && !detail::global_runtime.keep_unsampled.load(platform::relaxed)) return;
     const unix_ns start = l.start_is_wall ? l.start : l.entry.anchor.at(l.start);
     if (end_time == 0) end_time = l.entry.anchor.at(tick);
     if (end_time < start) end_time = start;
@@ -257,66 +319,45 @@ class [[nodiscard]] span {
     const std::string_view name = l.record.lasting_name();
     const std::string_view state = l.entry.ids.state.header();
     const std::string_view body = live_.record.body().view();
-    const bool child = l.parent.valid();
-    std::size_t size = 54 + body.size();
-    if (child) size += 10;
+    std::size_t size =
+        (l.parent.valid() ? detail::span_head_size : detail::span_head_size - detail::span_parent_size) + body.size();
     if (!name.empty()) size += wire::field_size(name.size());
-    if (!state.empty()) [[unlikely]]
-      size += wire::field_size(state.size());
+    if (!state.empty()) size += wire::field_size(state.size());
 
     detail::producer& out = detail::this_thread.spans;
-    wire::byte* p = detail::global_runtime.spans.reserve(out, 1 + wire::max_varint + size);
+    wire::byte* p = detail::global_runtime.spans.reserve(out, 1 + wire::max_varint + size + detail::span_parent_size);
     if (p == nullptr) [[unlikely]]
       return;
-    namespace tag = detail::span_tag;
     *p++ = 0x12;  // ScopeSpans.spans
     p = wire::put_varint(p, size);
-    p[0] = tag::trace_id;
-    p[1] = sizeof l.entry.ids.trace;
-    std::memcpy(p + 2, &l.entry.ids.trace, sizeof l.entry.ids.trace);
-    p[18] = tag::span_id;
-    p[19] = sizeof l.entry.ids.span;
-    std::memcpy(p + 20, &l.entry.ids.span, sizeof l.entry.ids.span);
-    p[28] = tag::kind;
-    p[29] = static_cast<wire::byte>(l.kind);
-    p[30] = tag::start_time;
-    wire::put_fixed(p + 31, start);
-    p[39] = tag::end_time;
-    wire::put_fixed(p + 40, end_time);
-    p[48] = tag::flags[0];
-    p[49] = tag::flags[1];
-    wire::put_fixed(p + 50, detail::span_flags(l.entry.ids.flags, l.remote_parent));
-    p += 54;
-    if (child) {
-      p[0] = tag::parent_span_id;
-      p[1] = sizeof l.parent;
-      std::memcpy(p + 2, &l.parent, sizeof l.parent);
-      p += 10;
-    }
-    if (!state.empty()) [[unlikely]]
-      p = wire::put_field(p, tag::trace_state, state.data(), state.size());
-    if (!name.empty()) p = wire::put_field(p, tag::name, name.data(), name.size());
-    if (!body.empty()) {
-      std::memcpy(p, body.data(), body.size());
-      p += body.size();
-    }
+    p = detail::put_span_head(p, l.entry.ids, l.parent, l.kind, l.remote_parent, start, end_time);
+    if (!l.parent.valid()) p -= detail::span_parent_size;
+    if (!state.empty()) p = wire::put_field(p, detail::span_tag::trace_state, state.data(), state.size());
+    if (!name.empty()) p = wire::put_field(p, detail::span_tag::name, name.data(), name.size());
+    if (!body.empty()) p = wire::put_bytes(p, body.data(), body.size());
     detail::global_runtime.spans.commit(out, p, l.scope);
   }
 
   union {
     wire::byte none_ = 0;
-    live live_;
+    detail::open_span live_;
   };
   bool begun_ = false;
 };
 
 namespace detail {
 
-/// Stands in where no span records: every call on it does nothing, so all threads may share it.
 struct idle_span : span {
   constexpr idle_span() noexcept : span{idle_t{}} {}
 };
-OTLPKIT_VISIBLE inline constinit idle_span no_span{};
+
+/// Stands in where no span records: every call on it does nothing, so all threads may share it. Never destroyed; a
+/// variable would have every file that includes this compile a span's destructor.
+OTLPKIT_VISIBLE inline span& no_span() noexcept {
+  alignas(idle_span) static unsigned char room[sizeof(idle_span)];
+  static span* const made = ::new (static_cast<void*>(room)) idle_span{};
+  return *made;
+}
 
 }  // namespace detail
 
@@ -325,7 +366,7 @@ OTLPKIT_VISIBLE inline constinit idle_span no_span{};
 [[nodiscard]] inline span& current_span() noexcept {
   const detail::context_slot* const slot = detail::this_thread.slot;
   const bool recording = slot != nullptr && slot->top != nullptr && slot->top->recording != nullptr;
-  return recording ? *slot->top->recording : detail::no_span;
+  return recording ? *slot->top->recording : detail::no_span();
 }
 
 /// A span that is current as long as the guard lives: spans started meanwhile are its children. It ends with its scope,
@@ -334,10 +375,11 @@ OTLPKIT_VISIBLE inline constinit idle_span no_span{};
 /// Move-construct only: a function may return one. For use in one task; the parent becomes current again at the end.
 class [[nodiscard]] span_guard : public span {
  public:
-  explicit span_guard(span_name name, fields attributes = {}) noexcept : span{idle_t{}} {
-    start(name, nullptr, nullptr, true, [&](detail::span_record& record) { put_all(record, attributes); });
+  [[nodiscard]] explicit span_guard(span_name name, fields attributes = {}) noexcept : span{idle_t{}} {
+    start(name, &detail::default_scope, nullptr, true,
+          [&](detail::span_record& record) { put_all(record, attributes); });
   }
-  span_guard(span_name name, fields attributes, const span_options& options) noexcept : span{idle_t{}} {
+  [[nodiscard]] span_guard(span_name name, fields attributes, const span_options& options) noexcept : span{idle_t{}} {
     start(name, options.scope, &options, true, [&](detail::span_record& record) { put_all(record, attributes); });
   }
   span_guard(span_guard&&) noexcept = default;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace otlpkit::inline OTLPKIT_ABI::detail {
@@ -23,17 +24,39 @@ inline constexpr wire::byte link_trace_id = 0x0A, link_span_id = 0x12, link_trac
 inline constexpr wire::byte status_message = 0x12, status_code = 0x18;
 }  // namespace span_tag
 
-/// Span.flags and Link.flags: the W3C flags, and that and whether the context they speak of is remote.
+/// Span.flags and Link.flags: the W3C flags there are (the others say what other propagators need), and that and
+/// whether the context they speak of is remote.
 [[nodiscard]] constexpr std::uint32_t span_flags(std::uint8_t flags, bool remote) noexcept {
-  return std::uint32_t{flags} | 0x100u | (remote ? 0x200u : 0u);
+  return (std::uint32_t{flags} & (flag_sampled | flag_random)) | 0x100u | (remote ? 0x200u : 0u);
 }
 
 /// What an open span has collected: attributes, events, links and status as fields of its message, in the order they
 /// came.
 class span_record {
  public:
+  constexpr span_record() noexcept = default;
+  /// Named by a literal, which is referred to.
+  OTLPKIT_ALWAYS_INLINE explicit span_record(std::string_view literal) noexcept : name_{literal} {}
+
+  /// Where the kind of the value is known to the compiler, which it is where fields are written out, this is one call
+  /// with all of its arguments in registers.
   OTLPKIT_ALWAYS_INLINE void put(const field& f) noexcept {
-    attributes_.put(body_, 0, global_runtime.span_attributes, f);
+    switch (f.content.type()) {
+      case value::kind::boolean: return put_boolean(f.key, f.content.integer() != 0);
+      case value::kind::integer: return put_integer(f.key, f.content.integer());
+      case value::kind::text: return put_text(f.key, f.content.text());
+      default: return put_other(f);
+    }
+  }
+
+  /// Takes over the attributes of a record that was filled before this span began. To be called before put().
+  void adopt(span_record& filled) noexcept {
+    const std::size_t size = filled.body_.size();
+    if (size == 0) return;
+    if (!body_.room(size)) return;
+    std::memcpy(body_.at(), filled.body_.begin(), size);
+    body_.advance_to(body_.at() + size);
+    attributes_ = filled.attributes_;
   }
 
   OTLPKIT_ALWAYS_INLINE void name(span_name n) noexcept {
@@ -53,19 +76,46 @@ class span_record {
   OTLPKIT_NOINLINE void event(std::string_view event_name, unix_ns time, fields attributes, fields more = {}) noexcept {
     const std::size_t before = body_.size();
     std::size_t mark = 0;
-    if (events_ >= global_runtime.max_events || !body_.open(span_tag::events, mark) || !body_.room(9)) {
-      body_.shrink_to(before);
-      ++dropped_events_;
-      return;
+    bool ok = events_ < global_runtime.max_events && body_.open(span_tag::events, mark) && body_.room(9);
+    if (ok) {
+      *body_.at() = span_tag::event_time;
+      body_.advance_to(wire::put_fixed(body_.at() + 1, time));
+      ok = text(span_tag::event_name, event_name) &&
+           put_nested(span_tag::event_attributes, span_tag::event_dropped, global_runtime.event_attributes, attributes,
+                      more) &&
+           body_.close(mark);
     }
-    wire::byte* const p = body_.at();
-    *p = span_tag::event_time;
-    body_.advance_to(wire::put_fixed(p + 1, time));
-    const bool ok = text(span_tag::event_name, event_name) &&
-                    put_nested(span_tag::event_attributes, span_tag::event_dropped, global_runtime.event_attributes,
-                               attributes, more) &&
-                    body_.close(mark);
     count(ok, before, events_, dropped_events_);
+  }
+
+  /// Most events: of fewer than 128 bytes, with few attributes. False: nothing was put, it is for event().
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool short_event(std::string_view event_name, unix_ns time,
+                                                       fields attributes) noexcept {
+    constexpr std::size_t head = 13;  // all but the name and the attributes
+    if (attributes.size() > 4 || event_name.size() - 1 >= 64 || events_ >= global_runtime.max_events ||
+        !body_.room_at_hand(head + 64 + 4 * attribute_set::short_room)) [[unlikely]]
+      return false;
+    wire::byte* const begin = body_.at();
+    begin[0] = span_tag::events;
+    begin[2] = span_tag::event_time;
+    wire::put_fixed(begin + 3, time);
+    wire::put_fixed(begin + 11, static_cast<std::uint16_t>(span_tag::event_name | event_name.size() << 8));
+    if (!wire::put_ascii(begin + head, event_name.data(), event_name.size())) [[unlikely]]
+      return false;
+    wire::byte* p = begin + head + event_name.size();
+    attribute_set set;
+    for (const field& f : attributes) {
+      p = set.try_any(p, global_runtime.event_attributes, span_tag::event_attributes, f);
+      if (p == nullptr) [[unlikely]]
+        return false;
+    }
+    const auto size = static_cast<std::size_t>(p - begin) - 2;
+    if (size >= 128) [[unlikely]]
+      return false;
+    begin[1] = static_cast<wire::byte>(size);
+    body_.advance_to(p);
+    ++events_;
+    return true;
   }
 
   void link(const span_context& to, fields attributes) noexcept {
@@ -113,16 +163,19 @@ class span_record {
   [[nodiscard]] status_code status() const noexcept { return status_; }
 
   /// Whether an attribute of this key was put; false may be trusted, true is nearly sure.
-  [[nodiscard]] bool maybe_has(const field_key& key) const noexcept { return attributes_.maybe_has(key); }
-  [[nodiscard]] attribute_writer& attributes() noexcept { return attributes_; }
+  [[nodiscard]] bool maybe_has(field_key key) const noexcept { return attributes_.maybe_has(key); }
+  [[nodiscard]] attribute_set& attributes() noexcept { return attributes_; }
   [[nodiscard]] record_buffer& body() noexcept { return body_; }
   /// The name, if it is not in the body.
   [[nodiscard]] std::string_view lasting_name() const noexcept { return name_; }
 
+  /// Whether something was dropped.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool dropped() const noexcept {
+    return (attributes_.dropped() | dropped_events_ | dropped_links_) != 0;
+  }
   /// Adds the counts of what was dropped, which end the message.
-  OTLPKIT_ALWAYS_INLINE void close() noexcept {
-    if ((attributes_.dropped() | dropped_events_ | dropped_links_) != 0) [[unlikely]]
-      put_dropped();
+  void close() noexcept {
+    if (dropped()) put_dropped();
   }
 
  private:
@@ -133,18 +186,50 @@ class span_record {
     return writer.ok();
   }
 
+  OTLPKIT_NOINLINE void put_boolean(field_key key, bool v) noexcept {
+    wire::byte* end = nullptr;
+    if (body_.room_at_hand(attribute_set::short_room)) [[likely]]
+      end = attributes_.try_boolean(body_.at(), global_runtime.span_attributes, span_tag::attributes, key, v);
+    if (end == nullptr) [[unlikely]]
+      return put_rare(key, v);
+    body_.advance_to(end);
+  }
+  OTLPKIT_NOINLINE void put_integer(field_key key, std::int64_t v) noexcept {
+    wire::byte* end = nullptr;
+    if (body_.room_at_hand(attribute_set::short_room)) [[likely]]
+      end = attributes_.try_integer(body_.at(), global_runtime.span_attributes, span_tag::attributes, key, v);
+    if (end == nullptr) [[unlikely]]
+      return put_rare(key, v);
+    body_.advance_to(end);
+  }
+  OTLPKIT_NOINLINE void put_text(field_key key, std::string_view v) noexcept {
+    wire::byte* end = nullptr;
+    if (body_.room_at_hand(attribute_set::short_room)) [[likely]]
+      end = attributes_.try_text(body_.at(), global_runtime.span_attributes, span_tag::attributes, key, v);
+    if (end == nullptr) [[unlikely]]
+      return put_rare(key, v);
+    body_.advance_to(end);
+  }
+  OTLPKIT_NOINLINE void put_other(const field& f) noexcept {
+    attributes_.put(body_, 0, global_runtime.span_attributes, span_tag::attributes, f);
+  }
+  template <class T>
+  OTLPKIT_NOINLINE void put_rare(field_key key, T v) noexcept {
+    put_other(field{key, v});
+  }
+
   OTLPKIT_NOINLINE void copy_name(std::string_view n) noexcept {
     const std::size_t before = body_.size();
     if (!text(span_tag::name, n)) body_.shrink_to(before);
   }
 
-  bool put_nested(wire::byte tag, wire::byte dropped_tag, const attribute_limits& limits, fields attributes,
-                  fields more) noexcept {
-    attribute_writer writer{tag};
+  OTLPKIT_ALWAYS_INLINE bool put_nested(wire::byte tag, wire::byte dropped_tag, const attribute_limits& limits,
+                                        fields attributes, fields more) noexcept {
+    attribute_set set;
     const std::size_t from = body_.size();
-    for (const field& f : attributes) writer.put(body_, from, limits, f);
-    for (const field& f : more) writer.put(body_, from, limits, f);
-    return writer.dropped() == 0 || number(dropped_tag, writer.dropped());
+    for (const field& f : attributes) set.put(body_, from, limits, tag, f);
+    for (const field& f : more) set.put(body_, from, limits, tag, f);
+    return set.dropped() == 0 || number(dropped_tag, set.dropped());
   }
 
   void count(bool ok, std::size_t before, std::uint32_t& kept, std::uint32_t& dropped) noexcept {
@@ -179,9 +264,10 @@ class span_record {
     }
   }
 
-  record_buffer body_;
+  // In this order all but the name starts as one run of zeros.
   std::string_view name_;  // empty: the name is in the body
-  attribute_writer attributes_{span_tag::attributes};
+  record_buffer body_;
+  attribute_set attributes_;
   std::uint32_t events_ = 0;
   std::uint32_t links_ = 0;
   std::uint32_t dropped_events_ = 0;

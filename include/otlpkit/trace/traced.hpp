@@ -12,6 +12,9 @@ namespace otlpkit::inline OTLPKIT_ABI {
 
 namespace detail {
 
+/// False where OTLPKIT_DISABLE is defined.
+inline constexpr bool telemetry_compiled_in = true;
+
 /// Says itself whether it holds a value or an error: std::expected and its kin.
 template <class T>
 concept expected_like = requires(const T& r) {
@@ -74,10 +77,27 @@ inline void record_current_exception(span& s) noexcept {
   }
 }
 
+/// Something to be awaited: the work is still to be done when it is returned, and traced() for it is in
+/// otlpkit/asio/in_span.hpp.
+template <class T>
+concept awaitable_like = requires(T& t) {
+  t.await_ready();
+};
+
+namespace detail {
+template <class F>
+concept returns_awaitable = requires(F& fn, span& s) {
+  { fn() } -> awaitable_like;
+}
+|| requires(F& fn, span& s) {
+  { fn(s) } -> awaitable_like;
+};
+}  // namespace detail
+
 /// Runs `fn` in a span of its own and returns what it returns. An exception is recorded and passed on; so is the error
 /// in an expected-like result or a std::error_code it ends with. `fn` takes nothing, or the span.
 template <class F>
-decltype(auto) traced(span_name name, fields attributes, F&& fn) {
+requires(!detail::returns_awaitable<F>) decltype(auto) traced(span_name name, fields attributes, F&& fn) {
   span_guard guard{name, attributes};
   const auto call = [&]() -> decltype(auto) {
     if constexpr (std::is_invocable_v<F&&, span&>) {
@@ -106,7 +126,7 @@ decltype(auto) traced(span_name name, fields attributes, F&& fn) {
 
 /// As above, without fields.
 template <class F>
-decltype(auto) traced(span_name name, F&& fn) {
+requires(!detail::returns_awaitable<F>) decltype(auto) traced(span_name name, F&& fn) {
   return traced(name, {}, std::forward<F>(fn));
 }
 

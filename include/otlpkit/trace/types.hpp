@@ -22,6 +22,10 @@ enum class status_code : std::uint8_t { unset = 0, ok = 1, error = 2 };
 
 /// The name of a span: a string literal is referred to, any other text is copied when the span records. Invalid UTF-8
 /// in it is replaced by U+FFFD.
+///
+/// A literal is looked at where it stands, at compile time. A function that only forwards one cannot do that, so
+/// `std::optional<span_guard> guard; guard.emplace("name")` does not compile: write
+/// `guard.emplace(otlpkit::span_name{"name"})`.
 class span_name {
  public:
   template <std::size_t n>
@@ -34,11 +38,16 @@ class span_name {
            !std::is_array_v<Text>) constexpr span_name(const Text& text) noexcept
       : text_{text}, lasting_{false} {}  // NOLINT(google-explicit-constructor)
 
+  /// Of a literal of ASCII that has been taken apart.
+  [[nodiscard]] static constexpr span_name literal(std::string_view text) noexcept { return {text, true}; }
+
   [[nodiscard]] constexpr std::string_view text() const noexcept { return text_; }
   /// A literal of ASCII: need neither be copied nor checked.
   [[nodiscard]] constexpr bool lasting() const noexcept { return lasting_; }
 
  private:
+  constexpr span_name(std::string_view text, bool lasting) noexcept : text_{text}, lasting_{lasting} {}
+
   std::string_view text_;
   bool lasting_ = true;
 };
