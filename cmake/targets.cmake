@@ -1,7 +1,7 @@
 # The library: INTERFACE targets only, split by folder.
 #   otlpkit::api      what instrumented code includes: the light layers, standard library only
 #   otlpkit::otlpkit  everything that is header-only: adds the SDK, exporters and asio, on Boost and fmt
-#   otlpkit::sqlite, otlpkit::tls  adapters, usable where their library is found
+#   otlpkit::sqlite, otlpkit::spdlog, otlpkit::tls  adapters, usable where their library is found
 # Each header belongs to exactly one file set, so that it is installed with its target and verified to compile alone.
 
 set(include_dir "${PROJECT_SOURCE_DIR}/include")
@@ -24,7 +24,7 @@ function(otlpkit_adapter name)
   set(own ${full_headers})
   list(FILTER own INCLUDE REGEX "^otlpkit/${arg_HEADERS}$")
   if(NOT own)
-    return()
+    message(FATAL_ERROR "otlpkit_adapter(${name}): no header matches otlpkit/${arg_HEADERS}")
   endif()
   add_library(otlpkit_${name} INTERFACE)
   set_target_properties(otlpkit_${name} PROPERTIES EXPORT_NAME ${name})
@@ -59,6 +59,7 @@ if(OTLPKIT_DISABLE)
 endif()
 
 otlpkit_adapter(sqlite PACKAGE SQLite3 LINKS SQLite::SQLite3 HEADERS "adapters/sqlite.*\\.hpp")
+otlpkit_adapter(spdlog PACKAGE spdlog LINKS spdlog::spdlog HEADERS "adapters/spdlog.*\\.hpp")
 otlpkit_adapter(tls PACKAGE OpenSSL LINKS OpenSSL::SSL OpenSSL::Crypto HEADERS "export/tls.*\\.hpp")
 
 find_package(Boost 1.81 CONFIG REQUIRED)

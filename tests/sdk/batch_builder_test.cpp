@@ -39,7 +39,8 @@ TEST_CASE("a batch is full with the record that reaches its bytes") {
   CHECK(builder.add(0, record('b')));
   CHECK_FALSE(builder.add(0, record('c')));  // 36 bytes
   CHECK(builder.take(resource)->items() == 3);
-  CHECK_FALSE(builder.add(0, record('d', 100)));
+  CHECK(builder.add(0, record('d')));  // the count begins anew
+  CHECK_FALSE(builder.add(0, record('e', 100)));
 }
 
 TEST_CASE("records keep their order within a scope, and scopes do not mix") {

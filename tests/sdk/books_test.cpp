@@ -45,6 +45,6 @@ TEST_CASE("every reason has a name") {
   b.signals[0].recorded = drop_reason_count;
   b.signals[0].dropped_by.fill(1);
   CHECK(to_string(b) ==
-        "otlpkit: spans recorded=7 delivered=0 dropped=7 none=1 queue_full=1 too_large=1 rejected=1 unreachable=1 "
-        "shutdown=1 failed=1\n");
+        "otlpkit: spans recorded=8 delivered=0 dropped=8 none=1 queue_full=1 too_large=1 rejected=1 unreachable=1 "
+        "shutdown=1 failed=1 filtered=1\n");
 }

@@ -93,6 +93,21 @@ TEST_CASE("what an exporter is not ready for waits in order, up to the limit") {
   CHECK(b->calls == 0);
 }
 
+TEST_CASE("a batch does not overtake those that wait, also when the exporter is ready again") {
+  setup s;
+  s.exporter->is_ready = false;
+  const auto a = s.offer(1);
+  s.exporter->is_ready = true;
+  CHECK_FALSE(s.channel->idle());
+  const auto b = s.offer(2);
+  CHECK(s.exporter->completions.empty());
+  s.channel->advance();
+  REQUIRE(s.exporter->completions.size() == 2);
+  s.exporter->completions[0]({1, drop_reason::failed});
+  CHECK(a->calls == 1);
+  CHECK(b->calls == 0);
+}
+
 TEST_CASE("an exporter that is always ready and never done gets no more than the limit") {
   setup s{10};
   std::vector<std::shared_ptr<outcome>> all;
@@ -114,6 +129,17 @@ TEST_CASE("a second completion does nothing") {
   CHECK(o->calls == 1);
   CHECK(o->result.dropped == 1);
   CHECK(o->result.reason == drop_reason::rejected);
+  CHECK(s.channel->idle());
+}
+
+TEST_CASE("a completion called from within itself does nothing") {
+  setup s;
+  int calls = 0;
+  s.channel->offer(make_batch(signal::traces, 3), [&](export_result) {
+    if (++calls < 5) s.exporter->completions[0]({});
+  });
+  s.exporter->completions[0]({});
+  CHECK(calls == 1);
   CHECK(s.channel->idle());
 }
 

@@ -4,6 +4,7 @@
 #include <otlpkit/telemetry.hpp>
 #include <otlpkit/testing/memory_exporter.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -60,9 +61,10 @@ inline bool balanced(const otlpkit::sdk::signal_books& b) { return b.recorded ==
 /// Forgets every completion.
 class silent_exporter final : public otlpkit::sdk::exporter {
  public:
+  std::atomic<int> sent{0};
   [[nodiscard]] std::string_view name() const noexcept override { return "silent"; }
   [[nodiscard]] bool accepts(otlpkit::sdk::signal s) const noexcept override { return s == signal::traces; }
-  void send(std::shared_ptr<const otlpkit::sdk::batch>, completion) override {}
+  void send(std::shared_ptr<const otlpkit::sdk::batch>, completion) override { ++sent; }
 };
 
 /// Holds the pipeline's thread until it is let go.
@@ -128,15 +130,35 @@ class twice_exporter final : public otlpkit::sdk::exporter {
   }
 };
 
-/// Records a span for every batch it takes: there is always one more to send.
+/// Keeps every batch under way until the next one comes: one always is.
+class one_behind_exporter final : public otlpkit::sdk::exporter {
+ public:
+  std::atomic<int> sent{0};
+  [[nodiscard]] std::string_view name() const noexcept override { return "one_behind"; }
+  [[nodiscard]] bool accepts(otlpkit::sdk::signal s) const noexcept override { return s == signal::traces; }
+  void send(std::shared_ptr<const otlpkit::sdk::batch>, completion done) override {
+    const completion before = std::exchange(held_, std::move(done));
+    if (before) before({});
+    ++sent;
+  }
+
+ private:
+  completion held_;
+};
+
+/// Records so many spans for every batch it takes: there is always something more to send.
 class recording_exporter final : public otlpkit::sdk::exporter {
  public:
+  explicit recording_exporter(std::size_t spans) : spans_{spans} {}
   [[nodiscard]] std::string_view name() const noexcept override { return "recording"; }
   [[nodiscard]] bool accepts(otlpkit::sdk::signal s) const noexcept override { return s == signal::traces; }
   void send(std::shared_ptr<const otlpkit::sdk::batch>, completion done) override {
-    record(1);
+    record(spans_);
     done({});
   }
+
+ private:
+  std::size_t spans_;
 };
 
 }  // namespace sdk_test

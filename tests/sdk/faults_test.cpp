@@ -211,6 +211,7 @@ TEST_CASE("a server that never reads while threads record: memory stays within i
   scripted_server server{{step{.what = step_kind::never_read}}};
   auto s = settings_to(server.url(""), 300ms);
   s.max_queue_bytes = budget;
+  s.traces.max_queue_size = 1'000'000;  // memory is what ends first
   s.traces.schedule_delay = 10ms;
   otlpkit::telemetry telemetry{s, no_variables};
   std::vector<std::thread> all;

@@ -4,11 +4,15 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -107,10 +111,30 @@ TEST_CASE("flush comes to its end while threads go on recording") {
 }
 
 TEST_CASE("flush is for what ended before it: spans that come meanwhile do not keep it") {
-  otlpkit::telemetry telemetry{settings_for({std::make_shared<recording_exporter>()}), no_variables};
-  record(3);
-  CHECK(telemetry.flush(2s));
-  CHECK(telemetry.shutdown(2s));
+  auto s = settings_for({std::make_shared<recording_exporter>(4)});
+  s.traces.max_export_batch_size = 4;
+  otlpkit::telemetry telemetry{s, no_variables};
+  record(4);
+  CHECK(telemetry.flush(20s));
+  CHECK(telemetry.shutdown(20s));
+  CHECK(balanced(telemetry.books().spans()));
+}
+
+TEST_CASE("flush is for what ended before it: a batch of later spans may be under way when it returns") {
+  const auto behind = std::make_shared<one_behind_exporter>();
+  auto s = settings_for({behind});
+  s.traces.max_export_batch_size = 1;
+  otlpkit::telemetry telemetry{s, no_variables};
+  record(1);
+  bool ok = false;
+  std::thread flushing{[&] { ok = telemetry.flush(20s); }};
+  CHECK(eventually([&] { return behind->sent == 1; }));
+  std::thread{[] { record(500); }}.join();  // more than a thread's first chunk holds: batches go
+  flushing.join();
+  CHECK(ok);
+  CHECK_FALSE(telemetry.shutdown(50ms));
+  CHECK(telemetry.books().spans().recorded == 501);
+  CHECK(telemetry.books().spans().dropped(drop_reason::shutdown) == 1);
   CHECK(balanced(telemetry.books().spans()));
 }
 
@@ -187,6 +211,99 @@ TEST_CASE("the memory budget holds, and what does not fit is counted") {
   blocking->let_go();
   CHECK(telemetry.shutdown(20s));
   CHECK(telemetry.books().spans().recorded == 201);
+  CHECK(balanced(telemetry.books().spans()));
+}
+
+namespace {
+
+/// Takes out spans with an odd number, and throws for the one numbered 4.
+class choosy_processor final : public otlpkit::sdk::span_processor {
+ public:
+  std::atomic<int> seen{0}, unsampled{0}, flushed{0}, ended{0};
+  std::string scope;
+
+  [[nodiscard]] bool on_end(const otlpkit::span_view& span, const otlpkit::scope_view& from) override {
+    ++seen;
+    scope = from.name();
+    if ((span.flags() & otlpkit::flag_sampled) == 0) ++unsampled;
+    const std::int64_t i = span.attribute("i").as_int();
+    if (i == 4) throw std::runtime_error{"four"};
+    return i % 2 == 0;
+  }
+  void flush() override { ++flushed; }
+  void shutdown() override { ++ended; }
+};
+
+/// Records every span and samples none.
+class watching_sampler final : public otlpkit::sampler {
+ public:
+  otlpkit::sampling_decision should_sample(const otlpkit::sampling_parameters&,
+                                           otlpkit::sampling_changes&) noexcept override {
+    return otlpkit::sampling_decision::record_only;
+  }
+  std::string_view description() const noexcept override { return "watching"; }
+};
+
+}  // namespace
+
+TEST_CASE("span processors see every span before it is exported, in order, and take out what they like") {
+  const auto memory = std::make_shared<memory_exporter>();
+  const auto first = std::make_shared<choosy_processor>();
+  const auto second = std::make_shared<choosy_processor>();
+  auto s = settings_for({memory});
+  s.traces.max_export_batch_size = 4;
+  s.span_processors = {first, nullptr, second};
+  otlpkit::telemetry telemetry{s, no_variables};
+  record(10);
+  CHECK(telemetry.flush(20s));
+  CHECK(first->flushed == 1);
+  CHECK(first->ended == 0);
+  CHECK(first->seen == 10);
+  CHECK(second->seen == 5);
+  CHECK(first->scope == "otlpkit");
+  CHECK(memory->items(signal::traces) == 5);
+  CHECK(telemetry.books().spans().recorded == 10);
+  CHECK(telemetry.books().spans().delivered == 5);
+  CHECK(telemetry.books().spans().dropped(drop_reason::filtered) == 5);
+  record(3);
+  CHECK(telemetry.shutdown(20s));
+  CHECK(first->seen == 13);
+  CHECK(first->ended == 1);
+  CHECK(balanced(telemetry.books().spans()));
+}
+
+TEST_CASE("spans that are recorded and not sampled reach the processors, and neither exporters nor books") {
+  for (const bool watched : {true, false}) {
+    CAPTURE(watched);
+    const auto memory = std::make_shared<memory_exporter>();
+    const auto processor = std::make_shared<choosy_processor>();
+    auto s = settings_for({memory});
+    s.sampler.custom = std::make_shared<watching_sampler>();
+    if (watched) s.span_processors = {processor};
+    otlpkit::telemetry telemetry{s, no_variables};
+    record(10);
+    CHECK(telemetry.flush(20s));
+    CHECK(processor->seen == (watched ? 10 : 0));
+    CHECK(processor->unsampled == processor->seen);
+    record(10);
+    CHECK(telemetry.shutdown(20s));
+    CHECK(memory->items(signal::traces) == 0);
+    CHECK(telemetry.books().spans().recorded == 0);
+    CHECK(telemetry.books().spans().dropped() == 0);
+  }
+}
+
+TEST_CASE("a span processor works without an exporter") {
+  const auto processor = std::make_shared<choosy_processor>();
+  auto s = settings_for({});
+  s.traces.exporters = s.metrics.exporters = s.logs.exporters = std::vector<std::string>{};
+  s.span_processors = {processor};
+  otlpkit::telemetry telemetry{s, no_variables};
+  record(10);
+  CHECK(telemetry.flush(20s));
+  CHECK(processor->seen == 10);
+  CHECK(telemetry.books().spans().delivered == 5);
+  CHECK(telemetry.shutdown(20s));
   CHECK(balanced(telemetry.books().spans()));
 }
 

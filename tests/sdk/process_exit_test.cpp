@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -57,6 +58,14 @@ int telemetry_on_the_heap() {
   return 0;
 }
 
+/// The holder's destructor comes after telemetry's own exit handler.
+int telemetry_in_a_holder() {
+  static std::optional<otlpkit::telemetry> holder;
+  holder.emplace(quick);
+  record(10);
+  return 0;
+}
+
 int atexit_handlers() {
   std::atexit([] { const otlpkit::span_guard span{"after telemetry"}; });
   kept = new otlpkit::telemetry{quick};
@@ -85,6 +94,7 @@ int child(std::string_view name) {
   if (name == "return_from_main") return return_from_main();
   if (name == "static_telemetry") return static_telemetry();
   if (name == "telemetry_on_the_heap") return telemetry_on_the_heap();
+  if (name == "telemetry_in_a_holder") return telemetry_in_a_holder();
   if (name == "atexit_handlers") return atexit_handlers();
   if (name == "threads_go_on") threads_go_on();
   return 99;
@@ -98,7 +108,8 @@ int main(int argc, char** argv) {
 }
 
 TEST_CASE("spans are delivered however main ends, and one line of books is printed") {
-  for (const char* name : {"return_from_main", "exit_from_main", "exit_deep_inside", "telemetry_on_the_heap"}) {
+  for (const char* name :
+       {"return_from_main", "exit_from_main", "exit_deep_inside", "telemetry_on_the_heap", "telemetry_in_a_holder"}) {
     CAPTURE(name);
     const scripted_server server{};
     const auto result = run_child(name, server);

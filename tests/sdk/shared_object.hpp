@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/telemetry.hpp>
-#include <otlpkit/testing/memory_exporter.hpp>
-
 #include <cstddef>
 #include <cstdint>
 

@@ -3,6 +3,9 @@
 
 #include "shared_object.hpp"
 
+#include <otlpkit/telemetry.hpp>
+#include <otlpkit/testing/memory_exporter.hpp>
+
 #include <chrono>
 #include <memory>
 #include <optional>

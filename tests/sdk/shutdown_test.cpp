@@ -7,6 +7,10 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace sdk_test;
@@ -97,6 +101,51 @@ TEST_CASE("shutdown sends what is left and says so") {
   CHECK(telemetry.flush(10s));
   CHECK(memory->items(signal::traces) == 10);
   CHECK(telemetry.books().spans().recorded == 10);
+}
+
+TEST_CASE("a flush under way when shutdown gives up is let go with it, and says so") {
+  const auto silent = std::make_shared<silent_exporter>();
+  const auto blocking = std::make_shared<blocking_exporter>();
+  for (const bool blocks : {false, true}) {
+    CAPTURE(blocks);
+    std::shared_ptr<otlpkit::sdk::exporter> exporter = silent;
+    if (blocks) exporter = blocking;
+    otlpkit::telemetry telemetry{settings_for({exporter}), no_variables};
+    record(10);
+    bool ok = true;
+    clock::duration took{};
+    std::thread flushing{[&] { took = time_of([&] { ok = telemetry.flush(30s); }); }};
+    CHECK((blocks ? blocking->wait_until_entered() : eventually([&] { return silent->sent != 0; })));
+    CHECK_FALSE(telemetry.shutdown(50ms));
+    flushing.join();
+    CHECK(took < 15s);
+    CHECK_FALSE(ok);
+  }
+  blocking->let_go();
+  CHECK(blocking->wait_until_left());
+}
+
+TEST_CASE("a flush that comes after the end of its pipeline returns at once, with what the shutdown returned") {
+  for (const bool loses : {false, true}) {
+    CAPTURE(loses);
+    std::shared_ptr<otlpkit::sdk::exporter> exporter = std::make_shared<memory_exporter>();
+    if (loses) exporter = std::make_shared<silent_exporter>();
+    otlpkit::sdk::pipeline_options options;
+    options.signals[0] = {.on = true, .delay = 1h};
+    options.resource = std::make_shared<const std::string>();
+    options.make_exporters = [exporter](boost::asio::io_context&) { return std::vector{exporter}; };
+    const auto pipeline = std::make_shared<otlpkit::sdk::pipeline>(std::move(options));
+    pipeline->start();
+    otlpkit::detail::global_runtime.mode.store(otlpkit::detail::mode_traces, otlpkit::platform::release);
+    record(3);
+    otlpkit::detail::global_runtime.mode.store(0, otlpkit::platform::release);
+    CHECK(pipeline->shutdown(clock::now() + (loses ? 50ms : 20'000ms)) == !loses);
+    bool ok = loses;
+    CHECK(time_of([&] { ok = pipeline->flush(clock::now() + 30s); }) < 15s);
+    CHECK(ok == !loses);
+    CHECK(pipeline->read_books().spans().recorded == 3);
+    CHECK(pipeline->read_books().spans().delivered == (loses ? 0 : 3));
+  }
 }
 
 TEST_CASE("the destructor takes no longer than its setting") {

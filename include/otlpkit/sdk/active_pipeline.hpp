@@ -42,7 +42,8 @@ struct state {
   std::atomic<bool> restart{false};  ///< this is a forked child without a thread yet
   otlpkit::detail::participant process;
 
-  /// Those of the processes this one was forked from. Their threads are not here, so they can never end.
+  /// Those of the processes this one was forked from. Their threads are not here, so they can never end. Room for one
+  /// more is kept, so that a fork allocates nothing.
   std::vector<std::shared_ptr<pipeline>> abandoned;
 };
 
@@ -57,6 +58,7 @@ inline void wake() noexcept;
 /// Lets recording begin. The mutex is held.
 inline void install(state& s, std::shared_ptr<pipeline> p) {
   otlpkit::detail::runtime& r = otlpkit::detail::global_runtime;
+  s.abandoned.reserve(s.abandoned.size() + 1);
   p->start();
   s.wake_target.store(p.get());
   s.current = std::move(p);

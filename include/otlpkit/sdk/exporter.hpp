@@ -23,12 +23,13 @@ enum class drop_reason : std::uint8_t {
   unreachable,  ///< no connection, or retryable answers until the export timeout ran out
   shutdown,     ///< not delivered when the shutdown deadline passed
   failed,       ///< the exporter failed for a reason of its own (it threw, its output is gone)
+  filtered,     ///< a span processor took it out
 };
-inline constexpr std::size_t drop_reason_count = 7;
+inline constexpr std::size_t drop_reason_count = 8;
 
 [[nodiscard]] constexpr std::string_view to_string(drop_reason r) noexcept {
   constexpr std::string_view names[drop_reason_count] = {"none",        "queue_full", "too_large", "rejected",
-                                                         "unreachable", "shutdown",   "failed"};
+                                                         "unreachable", "shutdown",   "failed",    "filtered"};
   return names[static_cast<std::size_t>(r)];
 }
 
