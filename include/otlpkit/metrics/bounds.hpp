@@ -76,14 +76,24 @@ class bucket_search {
   /// How many bounds lie below `v`: the index of its bucket.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint32_t operator()(double v) const noexcept {
     std::uint32_t index = 0;
-    for (std::uint32_t step = half_; step != 0; step /= 2) {
-      index += step &
-               (0u - static_cast<std::uint32_t>(padded_[index + step - 1] < v));  // a mask: no compiler makes it a jump
-    }
-    return index;
+    for (std::uint32_t step = half_; step > 8; step /= 2) index += step & above(index + step - 1, v);
+    // Four ways at once, twice: the comparisons of a round do not wait for each other.
+    index += 4 * count(index + 3, index + 7, index + 11, v);
+    return index + count(index, index + 1, index + 2, v);
   }
 
  private:
+  /// All bits set if the bound lies below `v`: no compiler makes a jump of it.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint32_t above(std::uint32_t bound, double v) const noexcept {
+    return 0u - static_cast<std::uint32_t>(padded_[bound] < v);
+  }
+  /// How many of three bounds lie below `v`.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint32_t count(std::uint32_t a, std::uint32_t b, std::uint32_t c,
+                                                          double v) const noexcept {
+    return static_cast<std::uint32_t>(padded_[a] < v) + static_cast<std::uint32_t>(padded_[b] < v) +
+           static_cast<std::uint32_t>(padded_[c] < v);
+  }
+
   double padded_[bucket_bounds::most + 1];
   std::uint32_t half_;
 };

@@ -3,6 +3,7 @@
 
 #include <otlpkit/core/platform.hpp>
 #include <otlpkit/metrics/bounds.hpp>
+#include <otlpkit/metrics/exponential_buckets.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -14,6 +15,7 @@
 namespace otlpkit::inline OTLPKIT_ABI::detail {
 
 struct series;
+class exemplar_reservoir;
 
 template <class T>
 OTLPKIT_ALWAYS_INLINE void bump(platform::atomic<T>& counter, T by) noexcept {
@@ -28,6 +30,7 @@ struct cell {
 
   /// Measurements so far; twice that for cells of several words, and odd while one is being written.
   platform::atomic<std::uint64_t> writes{0};
+  platform::atomic<exemplar_reservoir*> exemplars{nullptr};  ///< made with the first one
 };
 
 /// A sum of integers, or of doubles by their bits.
@@ -132,6 +135,96 @@ struct histogram_cell : cell {
     max.store(-infinity, platform::release);
     turned.store(wanted, platform::release);
   }
+};
+
+/// An exponential histogram. Unlike the other cells it is emptied, as the scale that fits everything a thread ever
+/// measured would be too coarse for what it measured lately: a collector that has read all of it asks, and the writer
+/// clears it with its next measurement. If others came in between it goes on, and the collector, which keeps what it
+/// read (`known`), takes the difference. The buckets follow the cell in memory.
+struct exponential_cell : cell {
+  platform::atomic<std::uint64_t> read_writes{0};  ///< `writes` when it was read; with `asked` written by collectors
+  platform::atomic<std::uint32_t> asked{0};
+  platform::atomic<std::uint32_t> turned{0};
+  platform::atomic<std::uint32_t> cleared{0};  ///< the value of `asked` it was cleared for
+  std::uint64_t collected = 0;                 ///< the collectors' own, as is the next
+  exponential_buckets* known = nullptr;
+
+  [[nodiscard]] exponential_buckets& buckets() noexcept { return *reinterpret_cast<exponential_buckets*>(this + 1); }
+
+  OTLPKIT_ALWAYS_INLINE void record(double v) noexcept {
+    const cell_write write{*this};
+    if (const std::uint32_t wanted = asked.load(platform::acquire); wanted != turned.load(platform::relaxed))
+        [[unlikely]]
+      turn(wanted, write.before());
+    buckets().record(v);
+  }
+
+  OTLPKIT_NOINLINE void turn(std::uint32_t wanted, std::uint64_t writes_before) noexcept {
+    turned.store(wanted, platform::release);
+    if (writes_before != read_writes.load(platform::acquire)) return;
+    buckets().clear();
+    cleared.store(wanted, platform::release);
+  }
+
+  void destroy() noexcept {
+    buckets().~exponential_buckets();
+    if (known != nullptr) known->~exponential_buckets();
+    std::free(known);
+    known = nullptr;
+  }
+};
+static_assert(sizeof(exponential_cell) % alignof(exponential_buckets) == 0);
+
+/// Takes what a cell has that was not collected before, for whoever holds the registry's guard.
+class exponential_reading {
+ public:
+  exponential_reading(std::uint32_t size, std::int32_t max_scale) noexcept : now_{make(size, max_scale)} {}
+  exponential_reading(const exponential_reading&) = delete;
+  exponential_reading& operator=(const exponential_reading&) = delete;
+  ~exponential_reading() { drop(now_); }
+
+  /// False when there is nothing new, when the writer was stopped in the middle of a measurement and does not go on, or
+  /// memory is out: what is not taken now comes with a later collection.
+  [[nodiscard]] bool take(exponential_cell& c) noexcept {
+    if (now_ == nullptr || c.writes.load(platform::acquire) == c.collected) return false;
+    bool copied = false;
+    std::uint32_t cleared = 0;
+    std::uint64_t writes = 1;
+    for (int tries = 0; tries < 4096 && (writes & 1) != 0; ++tries) {
+      if (tries != 0) platform::yield();
+      writes = read_cell(c, [&] {
+        copied = now_->copy(c.buckets());
+        cleared = c.cleared.load(platform::acquire);
+      });
+    }
+    if (!copied || (writes & 1) != 0) return false;
+    exponential_buckets* const before = c.known;
+    c.known = make(now_->size(), now_->max_scale());
+    if (c.known == nullptr || !c.known->copy(*now_)) {
+      drop(c.known);
+      c.known = before;
+      return false;
+    }
+    if (before != nullptr && cleared != c.asked.load(platform::relaxed)) now_->subtract(*before);
+    drop(before);
+    c.collected = writes;
+    c.read_writes.store(writes, platform::release);
+    c.asked.store(c.asked.load(platform::relaxed) + 1, platform::release);
+    return true;
+  }
+  [[nodiscard]] const exponential_buckets& fresh() const noexcept { return *now_; }
+
+ private:
+  [[nodiscard]] static exponential_buckets* make(std::uint32_t size, std::int32_t max_scale) noexcept {
+    void* const memory = std::malloc(exponential_buckets::bytes(size));
+    return memory == nullptr ? nullptr : exponential_buckets::make(memory, size, max_scale);
+  }
+  static void drop(exponential_buckets* b) noexcept {
+    if (b != nullptr) b->~exponential_buckets();
+    std::free(b);
+  }
+
+  exponential_buckets* now_;
 };
 
 /// The smallest and the largest of some measurements; of none, min is above max.

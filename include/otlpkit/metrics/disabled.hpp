@@ -99,6 +99,69 @@ class histogram {
   [[nodiscard]] constexpr bound_histogram bind(fields) const noexcept { return {}; }
 };
 
+/// Callbacks are not called, nor kept.
+class observer {
+ public:
+  template <class Instrument, class T>
+  constexpr void observe(const Instrument&, T, fields = {}) const noexcept {}
+};
+template <class T>
+class value_observer {
+ public:
+  template <class Number>
+  constexpr void observe(Number, fields = {}) const noexcept {}
+};
+class metric_callback {
+ public:
+  template <class Function>
+  constexpr explicit metric_callback(const Function&) noexcept {}
+  metric_callback(const metric_callback&) = delete;
+  metric_callback& operator=(const metric_callback&) = delete;
+  constexpr ~metric_callback() {}  // not trivial: an object that is only kept is no unused variable
+};
+
+namespace detail {
+/// A function that could observe: instantiated by the compiler, never called.
+template <class Observer, class Function>
+constexpr bool observes = requires(Function& f, Observer& o) {
+  f(o);
+};
+}  // namespace detail
+
+template <class T = std::int64_t>
+class observable_counter {
+ public:
+  constexpr explicit observable_counter(detail::ignored_text, instrument_options = {}) noexcept {}
+  template <class Function>
+  requires detail::observes<value_observer<T>, Function>
+  constexpr observable_counter(detail::ignored_text, const Function&, instrument_options = {}) noexcept {}
+  observable_counter(const observable_counter&) = delete;
+  observable_counter& operator=(const observable_counter&) = delete;
+  constexpr ~observable_counter() {}  // not trivial: an object that is only kept is no unused variable
+};
+template <class T = std::int64_t>
+class observable_up_down_counter {
+ public:
+  constexpr explicit observable_up_down_counter(detail::ignored_text, instrument_options = {}) noexcept {}
+  template <class Function>
+  requires detail::observes<value_observer<T>, Function>
+  constexpr observable_up_down_counter(detail::ignored_text, const Function&, instrument_options = {}) noexcept {}
+  observable_up_down_counter(const observable_up_down_counter&) = delete;
+  observable_up_down_counter& operator=(const observable_up_down_counter&) = delete;
+  constexpr ~observable_up_down_counter() {}  // not trivial: an object that is only kept is no unused variable
+};
+template <class T = double>
+class observable_gauge {
+ public:
+  constexpr explicit observable_gauge(detail::ignored_text, instrument_options = {}) noexcept {}
+  template <class Function>
+  requires detail::observes<value_observer<T>, Function>
+  constexpr observable_gauge(detail::ignored_text, const Function&, instrument_options = {}) noexcept {}
+  observable_gauge(const observable_gauge&) = delete;
+  observable_gauge& operator=(const observable_gauge&) = delete;
+  constexpr ~observable_gauge() {}  // not trivial: an object that is only kept is no unused variable
+};
+
 namespace detail {
 /// A use of a metric macro: checked by the compiler, never run.
 struct macro_use {

@@ -26,7 +26,7 @@ struct histogram_options {
   std::string_view unit{};
   std::string_view description{};
   const instrumentation_scope* scope = nullptr;
-  bucket_bounds bounds{};  ///< none given: default_bucket_bounds
+  bucket_bounds bounds{};  ///< none given: default_bucket_bounds; a view, or exponential buckets, win
 };
 
 /// Instruments measure 64-bit integers or doubles.
@@ -42,7 +42,142 @@ namespace detail {
 /// Where a macro stands finds its scope.
 using scope_finder = const instrumentation_scope& (*)() noexcept;
 
-/// Registers once, on its first use, and knows its stream from then on.
+/// A measurement on its way, of an instrument that counts integers or doubles.
+struct measurement {
+  std::uint64_t bits;
+  bool floating;
+
+  explicit measurement(std::int64_t v) noexcept : bits{static_cast<std::uint64_t>(v)}, floating{false} {}
+  explicit measurement(double v) noexcept : bits{std::bit_cast<std::uint64_t>(v)}, floating{true} {}
+  [[nodiscard]] double real() const noexcept {
+    return floating ? std::bit_cast<double>(bits) : static_cast<double>(static_cast<std::int64_t>(bits));
+  }
+};
+
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE constexpr bool finite(double v) noexcept { return v - v == 0; }
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE constexpr bool finite(std::int64_t) noexcept { return true; }
+
+OTLPKIT_COLD inline void refuse(instrument_entry& e, instrument_entry::once why) noexcept {
+  if (!first_to_say(e.said, why)) return;
+  short_message text;
+  text << "instrument \"" << e.name.view() << "\": "
+       << (why == instrument_entry::said_negative ? "a counter only goes up, negative values" : "NaN and infinity")
+       << " are dropped";
+  report(diagnostic_level::warning, text.view());
+}
+
+/// Whether a measurement counts. Gauges take everything.
+[[nodiscard]] inline bool admissible(instrument_entry& e, measurement m) noexcept {
+  if (natural_aggregation(e.kind) == aggregation_kind::last_value) return true;
+  const double v = m.real();
+  const bool counts_up = e.kind == instrument_kind::counter || e.kind == instrument_kind::observable_counter;
+  if (finite(v) && !(counts_up && v < 0)) return true;
+  refuse(e, counts_up && v < 0 ? instrument_entry::said_negative : instrument_entry::said_not_finite);
+  return false;
+}
+
+/// Keeps the measurement as an exemplar, if it is chosen.
+template <class Given = field>
+OTLPKIT_NOINLINE void offer(cell& c, measurement m, std::uint32_t bucket, const Given* labels = nullptr,
+                            std::size_t count = 0) noexcept {
+  const stream& s = *c.owner->owner;
+  exemplar_reservoir* r = c.exemplars.load(platform::relaxed);
+  if (r == nullptr) {
+    static_cast<void>(current_slot());  // seeds the thread's random numbers
+    r = s.make_reservoir();
+    if (r == nullptr) return;
+    c.exemplars.store(r, platform::release);
+  }
+  exemplar* const e = r->choose(bucket);
+  if (e == nullptr) return;
+  e->tick = global_runtime.clock.now();
+  e->bits = m.bits;
+  const span_context* const here = sampled_here();
+  const context_entry* const top = current_slot().top;
+  e->trace = here != nullptr ? here->trace : top != nullptr ? top->ids.trace : trace_id{};
+  e->span = here != nullptr ? here->span : top != nullptr ? top->ids.span : span_id{};
+  e->size = 0;
+  e->taken = true;
+  if (s.filter != nullptr && count != 0) {
+    const label_set all{labels, count, nullptr};
+    record_buffer out;
+    for (std::size_t i = 0; i < all.size() && all.ok(); ++i) {
+      if (s.filter->passes(all.begin()[i].key_text())) continue;
+      const std::size_t before = out.size();
+      bool ok = true;
+      encode_labels(out, 0x3A, all.begin() + i, 1, ok);
+      if (!ok || out.size() > exemplar::most_bytes) out.shrink_to(before);
+    }
+    e->size = static_cast<std::uint32_t>(out.size());
+    if (e->size != 0) std::memcpy(static_cast<void*>(e + 1), out.view().data(), e->size);
+  }
+  r->finish();
+}
+
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE bool wants_exemplar() noexcept {
+  const exemplars_of which = this_thread_metrics.exemplars;
+  return which != exemplars_of::none && (which == exemplars_of::all || sampled_here() != nullptr);
+}
+
+/// Writes to a cell of any kind. \return the bucket of an explicit histogram
+inline std::uint32_t write_cell(cell& c, measurement m) noexcept {
+  const stream& s = *c.owner->owner;
+  switch (s.aggregation) {
+    case aggregation_kind::explicit_buckets: {
+      const std::uint32_t bucket = s.bucket(m.real());
+      static_cast<histogram_cell&>(c).record(m.real(), bucket);
+      return bucket;
+    }
+    case aggregation_kind::exponential_buckets: static_cast<exponential_cell&>(c).record(m.real()); return 0;
+    case aggregation_kind::last_value: static_cast<gauge_cell&>(c).set(m.bits, global_runtime.clock.now()); return 0;
+    default:
+      if (s.floating) {
+        static_cast<sum_cell&>(c).add(m.real());
+      } else {
+        static_cast<sum_cell&>(c).add(static_cast<std::int64_t>(m.bits));
+      }
+      return 0;
+  }
+}
+
+/// Measures in every stream of an instrument.
+/// \tparam Given a field or a label
+template <class Given>
+OTLPKIT_NOINLINE void record_in_streams(instrument_entry& e, const Given* labels, std::size_t count,
+                                        measurement m) noexcept {
+  if (!admissible(e, m)) return;
+  global_metrics.sync_thread();
+  for (stream* s = e.plan.load(platform::acquire); s != nullptr; s = s->also) {
+    if (s->aggregation == aggregation_kind::drop) continue;
+    constexpr std::size_t most = 16;  // of those that are filtered on the stack; with more the slow way finds the cell
+    alignas(Given) unsigned char memory[most * sizeof(Given)];
+    auto* const kept = reinterpret_cast<Given*>(memory);
+    const Given* own = labels;
+    std::size_t size = count;
+    const bool filtered = s->filter != nullptr && count != 0;
+    if (filtered && count <= most) {
+      size = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        if (s->filter->passes(key_of(labels[i]))) ::new (static_cast<void*>(kept + size++)) Given{labels[i]};
+      }
+      own = kept;
+    }
+    cell* c = nullptr;
+    if (!filtered || count <= most) {
+      std::uint64_t hash = 0;
+      for (std::size_t i = 0; i < size; ++i) hash += hash_of(own[i]);
+      c = this_thread_metrics.find(s->hash(hash), [&](const series& x) {
+        return x.owner == s && x.label_count == size && same_set(x.labels, size, own);
+      });
+    }
+    if (c == nullptr) c = global_metrics.obtain(*s, label_set{labels, count, s->filter});
+    if (c == nullptr) continue;
+    const std::uint32_t bucket = write_cell(*c, m);
+    if (wants_exemplar()) offer(*c, m, bucket, labels, count);
+  }
+}
+
+/// Registers once, on its first use, and knows its entry from then on.
 class instrument {
  public:
   constexpr instrument(instrument_kind kind, bool floating, std::string_view name, std::string_view unit,
@@ -55,15 +190,13 @@ class instrument {
   instrument(const instrument&) = delete;
   instrument& operator=(const instrument&) = delete;
 
-  /// This thread's cell of the series without labels; nullptr when the instrument cannot record.
+  /// This thread's cell of the only series without labels; nullptr when there is none or it takes more than that.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* own() const noexcept {
     const metric_thread& t = this_thread_metrics;
     const std::uint32_t number = number_.load(platform::relaxed);
-    if (number < t.direct_size) [[likely]] {
-      if (cell* const c = t.direct[number]) [[likely]]
-        return c;
-    }
-    return own_slow();
+    if (number >= t.direct_size || t.epoch != global_metrics.epoch.load(platform::relaxed)) [[unlikely]]
+      return nullptr;
+    return t.direct[number];
   }
 
   /// This thread's cell of the series with these labels. Hashed where it is called, as the kinds of the values are
@@ -71,50 +204,54 @@ class instrument {
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* own(fields labels) const noexcept {
     const field* const given = labels.begin();
     const std::size_t count = labels.size();
+    if (count > most_words) [[unlikely]]
+      return nullptr;
+    label_words words[most_words];
     std::uint64_t hash = 0;
-    if (count > 0) hash += hash_of(given[0]);
-    if (count > 1) hash += hash_of(given[1]);
-    if (count > 2) hash += hash_of(given[2]);
-    for (std::size_t i = 3; i < count; ++i) hash += hash_of(given[i]);
-    return find(labels, hash);
+    if (count > 0) hash += hash_of(words[0] = words_of(given[0]), given[0]);
+    if (count > 1) hash += hash_of(words[1] = words_of(given[1]), given[1]);
+    if (count > 2) hash += hash_of(words[2] = words_of(given[2]), given[2]);
+    for (std::size_t i = 3; i < count; ++i) hash += hash_of(words[i] = words_of(given[i]), given[i]);
+    return find(given, words, count, hash);
   }
 
   [[nodiscard]] OTLPKIT_COLD series* bind(fields labels) const noexcept {
-    stream* const s = registered();
-    return s == nullptr ? nullptr : global_metrics.resolve(*s, label_set{labels.begin(), labels.size()});
+    instrument_entry* const e = registered();
+    return e == nullptr ? nullptr : global_metrics.bind(*e, label_set{labels.begin(), labels.size()});
+  }
+
+  /// Measures where own() found nothing.
+  template <measurable T>
+  OTLPKIT_COLD void record_slow(T v, fields labels = {}) const noexcept {
+    if (instrument_entry* const e = registered()) record_in_streams(*e, labels.begin(), labels.size(), measurement{v});
+  }
+
+  /// Its entry; nullptr when it cannot record.
+  [[nodiscard]] OTLPKIT_COLD instrument_entry* registered() const noexcept {
+    if (instrument_entry* const e = entry_.load(platform::acquire)) return e;
+    if (number_.load(platform::relaxed) == unusable) return nullptr;
+    const instrumentation_scope& scope = scope_ != nullptr ? *scope_ : finder_ != nullptr ? finder_() : default_scope;
+    instrument_entry* const e =
+        global_metrics.enlist({name_, unit_, description_, bounds_, kind_, floating_, scope.number()});
+    entry_.store(e, platform::release);  // another thread stores the same
+    number_.store(e == nullptr ? unusable : e->number, platform::relaxed);
+    return e;
   }
 
  private:
+  /// Labels whose series is found here; with more record_slow() finds it.
+  static constexpr std::size_t most_words = 8;
   static constexpr std::uint32_t unusable = ~std::uint32_t{0};
 
-  [[nodiscard]] OTLPKIT_NOINLINE cell* find(fields labels, std::uint64_t labels_hash) const noexcept {
-    stream* const s = stream_.load(platform::acquire);
-    if (s == nullptr) [[unlikely]]
-      return own_slow(labels);
-    cell* const c = this_thread_metrics.find(s->hash(labels_hash), [&](const series& x) OTLPKIT_ALWAYS_INLINE_LAMBDA {
-      return x.owner == s && x.label_count == labels.size() && same_set(x.labels, labels.size(), labels.begin());
+  [[nodiscard]] OTLPKIT_NOINLINE cell* find(const field* labels, const label_words* words, std::size_t count,
+                                            std::uint64_t hash) const noexcept {
+    const instrument_entry* const e = entry_.load(platform::acquire);
+    const metric_thread& t = this_thread_metrics;
+    if (e == nullptr || t.epoch != global_metrics.epoch.load(platform::relaxed)) [[unlikely]]
+      return nullptr;
+    return t.find(stir(e->seed + hash), [&](const series& x) OTLPKIT_ALWAYS_INLINE_LAMBDA {
+      return x.key == e && x.label_count == count && same_words(x.labels, words, labels, count);
     });
-    return c != nullptr ? c : own_slow(labels);
-  }
-
-  [[nodiscard]] OTLPKIT_COLD stream* registered() const noexcept {
-    if (stream* const s = stream_.load(platform::acquire)) return s;
-    if (number_.load(platform::relaxed) == unusable) return nullptr;
-    const instrumentation_scope& scope = scope_ != nullptr ? *scope_ : finder_ != nullptr ? finder_() : default_scope;
-    stream* const s = global_metrics.enlist({name_, unit_, description_, bounds_, kind_, floating_, scope.number()});
-    stream_.store(s, platform::release);  // another thread stores the same
-    number_.store(s == nullptr ? unusable : s->number, platform::relaxed);
-    return s;
-  }
-  [[nodiscard]] OTLPKIT_COLD cell* own_slow() const noexcept {
-    series* const s = bind({});
-    return s == nullptr ? nullptr : global_metrics.make_cell(*s, true);
-  }
-  [[nodiscard]] OTLPKIT_COLD cell* own_slow(fields labels) const noexcept {
-    series* const s = bind(labels);
-    if (s == nullptr) return nullptr;
-    cell* const c = this_thread_metrics.find(s->hash, [s](const series& x) { return &x == s; });
-    return c != nullptr ? c : global_metrics.make_cell(*s, false);
   }
 
   std::string_view name_;
@@ -123,60 +260,71 @@ class instrument {
   const instrumentation_scope* scope_;
   scope_finder finder_;
   const bucket_bounds* bounds_;
-  mutable platform::atomic<stream*> stream_{nullptr};
-  mutable platform::atomic<std::uint32_t> number_{0};  ///< 0 until registered: no stream has it
+  mutable platform::atomic<instrument_entry*> entry_{nullptr};
+  mutable platform::atomic<std::uint32_t> number_{0};  ///< 0 until registered: no instrument has it
   instrument_kind kind_;
   bool floating_;
 };
 
-/// This thread's cell of a bound series.
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* own_cell(series* s) noexcept {
-  cell* const c =
-      this_thread_metrics.find(s->hash, [s](const series& x) OTLPKIT_ALWAYS_INLINE_LAMBDA { return &x == s; });
-  if (c != nullptr) [[likely]]
-    return c;
-  return global_metrics.make_cell(*s, false);
+/// What a part of this library measures about itself, whether recording is on or not.
+inline void add_always(const instrument& i, std::int64_t n, fields labels) noexcept { i.record_slow(n, labels); }
+inline void record_always(const instrument& i, double v, fields labels) noexcept { i.record_slow(v, labels); }
+
+/// This thread's cell of a bound series; nullptr when there is none yet.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* bound_cell(series* s) noexcept {
+  const metric_thread& t = this_thread_metrics;
+  if (t.epoch != global_metrics.epoch.load(platform::relaxed)) [[unlikely]]
+    return nullptr;
+  return t.find(s->hash, [s](const series& x) OTLPKIT_ALWAYS_INLINE_LAMBDA { return &x == s; });
 }
 
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE constexpr bool finite(double v) noexcept { return v - v == 0; }
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE constexpr bool finite(std::int64_t) noexcept { return true; }
-
-OTLPKIT_COLD inline void refuse(stream& s, stream::once why) noexcept {
-  if (!s.said_once(why)) return;
-  short_message text;
-  text << "instrument \"" << s.name.view()
-       << "\": " << (why == stream::said_negative ? "a counter only goes up, negative values" : "NaN and infinity")
-       << " are dropped";
-  report(diagnostic_level::warning, text.view());
+/// Measures where bound_cell() found nothing: with the first measurement of a thread, or when telemetry began anew with
+/// other views.
+template <measurable T>
+OTLPKIT_COLD void record_bound_slow(series* s, T v) noexcept {
+  const measurement m{v};
+  instrument_entry& e = *s->owner->entry;
+  if (!s->owner->active.load(platform::acquire)) return record_in_streams(e, s->labels, s->label_count, m);
+  if (!admissible(e, m)) return;
+  global_metrics.sync_thread();
+  cell* const c = global_metrics.own_cell(*s);
+  if (c == nullptr) return;
+  const std::uint32_t bucket = write_cell(*c, m);
+  if (wants_exemplar()) offer(*c, m, bucket);
 }
 
-template <class T>
-OTLPKIT_ALWAYS_INLINE void add_up(cell* c, T n) noexcept {
-  if (c == nullptr || n < 0 || !finite(n)) [[unlikely]] {
-    if (c != nullptr) refuse(*c->owner->owner, n < 0 ? stream::said_negative : stream::said_not_finite);
-    return;
-  }
+/// What the instruments share: into the cell that was found, or the slow way.
+template <measurable T, class Slow>
+OTLPKIT_ALWAYS_INLINE void add_to(cell* c, T n, bool counts_up, Slow slow) noexcept {
+  if (c == nullptr || (counts_up && n < 0) || !finite(n)) [[unlikely]]
+    return slow();
   static_cast<sum_cell*>(c)->add(n);
+  if (wants_exemplar()) [[unlikely]]
+    offer(*c, measurement{n}, 0);
 }
-template <class T>
-OTLPKIT_ALWAYS_INLINE void add_any(cell* c, T n) noexcept {
-  if (c == nullptr || !finite(n)) [[unlikely]] {
-    if (c != nullptr) refuse(*c->owner->owner, stream::said_not_finite);
-    return;
+template <measurable T, class Slow>
+OTLPKIT_ALWAYS_INLINE void set_to(cell* c, T v, Slow slow) noexcept {
+  if (c == nullptr) [[unlikely]]
+    return slow();
+  const measurement m{v};
+  static_cast<gauge_cell*>(c)->set(m.bits, global_runtime.clock.now());
+  if (wants_exemplar()) [[unlikely]]
+    offer(*c, m, 0);
+}
+template <class Slow>
+OTLPKIT_ALWAYS_INLINE void record_in(cell* c, double v, Slow slow) noexcept {
+  if (c == nullptr || !finite(v)) [[unlikely]]
+    return slow();
+  const stream& s = *c->owner->owner;
+  std::uint32_t bucket = 0;
+  if (s.aggregation == aggregation_kind::explicit_buckets) {
+    bucket = s.bucket(v);
+    static_cast<histogram_cell*>(c)->record(v, bucket);
+  } else {
+    static_cast<exponential_cell*>(c)->record(v);
   }
-  static_cast<sum_cell*>(c)->add(n);
-}
-template <class T>
-OTLPKIT_ALWAYS_INLINE void set_to(cell* c, T v) noexcept {
-  if (c != nullptr) [[likely]]
-    static_cast<gauge_cell*>(c)->set(std::bit_cast<std::uint64_t>(v), global_runtime.clock.now());
-}
-OTLPKIT_ALWAYS_INLINE void record_in(cell* c, double v) noexcept {
-  if (c == nullptr || !finite(v)) [[unlikely]] {
-    if (c != nullptr) refuse(*c->owner->owner, stream::said_not_finite);
-    return;
-  }
-  static_cast<histogram_cell*>(c)->record(v, c->owner->owner->bucket(v));
+  if (wants_exemplar()) [[unlikely]]
+    offer(*c, measurement{v}, bucket);
 }
 
 }  // namespace detail

@@ -22,7 +22,9 @@ class bound_counter {
  public:
   explicit bound_counter(detail::series* s) noexcept : series_{s} {}
   OTLPKIT_ALWAYS_INLINE void add(T n = 1) const noexcept {
-    if (detail::metrics_on() && series_ != nullptr) detail::add_up(detail::own_cell(series_), n);
+    if (!detail::metrics_on() || series_ == nullptr) return;
+    detail::add_to(detail::bound_cell(series_), n, true,
+                   [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { detail::record_bound_slow(series_, n); });
   }
 
  private:
@@ -36,10 +38,12 @@ class counter {
   constexpr explicit counter(std::string_view name, instrument_options o = {}) noexcept
       : core_{instrument_kind::counter, std::same_as<T, double>, name, o.unit, o.description, o.scope, nullptr} {}
   OTLPKIT_ALWAYS_INLINE void add(T n = 1) const noexcept {
-    if (detail::metrics_on()) detail::add_up(core_.own(), n);
+    if (!detail::metrics_on()) return;
+    detail::add_to(core_.own(), n, true, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(n); });
   }
-  void add(T n, fields labels) const noexcept {
-    if (detail::metrics_on()) detail::add_up(core_.own(labels), n);
+  OTLPKIT_ALWAYS_INLINE void add(T n, fields labels) const noexcept {
+    if (!detail::metrics_on()) return;
+    detail::add_to(core_.own(labels), n, true, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(n, labels); });
   }
   [[nodiscard]] bound_counter<T> bind(fields labels) const noexcept { return bound_counter<T>{core_.bind(labels)}; }
 
@@ -53,7 +57,9 @@ class bound_up_down_counter {
  public:
   explicit bound_up_down_counter(detail::series* s) noexcept : series_{s} {}
   OTLPKIT_ALWAYS_INLINE void add(T n) const noexcept {
-    if (detail::metrics_on() && series_ != nullptr) detail::add_any(detail::own_cell(series_), n);
+    if (!detail::metrics_on() || series_ == nullptr) return;
+    detail::add_to(detail::bound_cell(series_), n, false,
+                   [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { detail::record_bound_slow(series_, n); });
   }
 
  private:
@@ -68,10 +74,12 @@ class up_down_counter {
       : core_{
             instrument_kind::up_down_counter, std::same_as<T, double>, name, o.unit, o.description, o.scope, nullptr} {}
   OTLPKIT_ALWAYS_INLINE void add(T n) const noexcept {
-    if (detail::metrics_on()) detail::add_any(core_.own(), n);
+    if (!detail::metrics_on()) return;
+    detail::add_to(core_.own(), n, false, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(n); });
   }
-  void add(T n, fields labels) const noexcept {
-    if (detail::metrics_on()) detail::add_any(core_.own(labels), n);
+  OTLPKIT_ALWAYS_INLINE void add(T n, fields labels) const noexcept {
+    if (!detail::metrics_on()) return;
+    detail::add_to(core_.own(labels), n, false, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(n, labels); });
   }
   [[nodiscard]] bound_up_down_counter<T> bind(fields labels) const noexcept {
     return bound_up_down_counter<T>{core_.bind(labels)};
@@ -87,7 +95,9 @@ class bound_gauge {
  public:
   explicit bound_gauge(detail::series* s) noexcept : series_{s} {}
   OTLPKIT_ALWAYS_INLINE void set(T v) const noexcept {
-    if (detail::metrics_on() && series_ != nullptr) detail::set_to(detail::own_cell(series_), v);
+    if (!detail::metrics_on() || series_ == nullptr) return;
+    detail::set_to(detail::bound_cell(series_), v,
+                   [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { detail::record_bound_slow(series_, v); });
   }
 
  private:
@@ -101,10 +111,12 @@ class gauge {
   constexpr explicit gauge(std::string_view name, instrument_options o = {}) noexcept
       : core_{instrument_kind::gauge, std::same_as<T, double>, name, o.unit, o.description, o.scope, nullptr} {}
   OTLPKIT_ALWAYS_INLINE void set(T v) const noexcept {
-    if (detail::metrics_on()) detail::set_to(core_.own(), v);
+    if (!detail::metrics_on()) return;
+    detail::set_to(core_.own(), v, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(v); });
   }
-  void set(T v, fields labels) const noexcept {
-    if (detail::metrics_on()) detail::set_to(core_.own(labels), v);
+  OTLPKIT_ALWAYS_INLINE void set(T v, fields labels) const noexcept {
+    if (!detail::metrics_on()) return;
+    detail::set_to(core_.own(labels), v, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(v, labels); });
   }
   [[nodiscard]] bound_gauge<T> bind(fields labels) const noexcept { return bound_gauge<T>{core_.bind(labels)}; }
 
@@ -117,7 +129,9 @@ class bound_histogram {
  public:
   explicit bound_histogram(detail::series* s) noexcept : series_{s} {}
   OTLPKIT_ALWAYS_INLINE void record(double v) const noexcept {
-    if (detail::metrics_on() && series_ != nullptr) detail::record_in(detail::own_cell(series_), v);
+    if (!detail::metrics_on() || series_ == nullptr) return;
+    detail::record_in(detail::bound_cell(series_), v,
+                      [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { detail::record_bound_slow(series_, v); });
   }
 
  private:
@@ -131,10 +145,12 @@ class histogram {
   constexpr explicit histogram(std::string_view name, histogram_options o = {}) noexcept
       : bounds_{o.bounds}, core_{instrument_kind::histogram, true, name, o.unit, o.description, o.scope, &bounds_} {}
   OTLPKIT_ALWAYS_INLINE void record(double v) const noexcept {
-    if (detail::metrics_on()) detail::record_in(core_.own(), v);
+    if (!detail::metrics_on()) return;
+    detail::record_in(core_.own(), v, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(v); });
   }
-  void record(double v, fields labels) const noexcept {
-    if (detail::metrics_on()) detail::record_in(core_.own(labels), v);
+  OTLPKIT_ALWAYS_INLINE void record(double v, fields labels) const noexcept {
+    if (!detail::metrics_on()) return;
+    detail::record_in(core_.own(labels), v, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(v, labels); });
   }
   [[nodiscard]] bound_histogram bind(fields labels) const noexcept { return bound_histogram{core_.bind(labels)}; }
 

@@ -14,6 +14,19 @@
 /// {a, b} and {b, a} are one series.
 namespace otlpkit::inline OTLPKIT_ABI::detail {
 
+/// What a label is recognised by: words that are quickly compared. Texts and keys of more than 16 bytes differ in more
+/// than that.
+struct label_words {
+  std::uint64_t key_head, key_tail;
+  std::uint64_t head, tail;  ///< of a text; or a number's bits and 0
+  std::uint64_t meta;        ///< kind and sizes
+
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool operator==(const label_words& o) const noexcept {
+    return ((key_head ^ o.key_head) | (key_tail ^ o.key_tail) | (head ^ o.head) | (tail ^ o.tail) | (meta ^ o.meta)) ==
+           0;
+  }
+};
+
 /// One label in the form that is compared: text that is valid UTF-8, a number by its bits, or an encoded array or map.
 struct label {
   const char* key;
@@ -23,6 +36,7 @@ struct label {
   std::uint64_t bits;  ///< of a boolean, integer or floating value
   const char* text;    ///< of a text, bytes or object value
   std::size_t size;
+  label_words words{};
 
   [[nodiscard]] std::string_view key_text() const noexcept { return {key, key_size}; }
   [[nodiscard]] std::string_view content() const noexcept { return {text, size}; }
@@ -56,14 +70,6 @@ struct label {
   return h ^ h >> 32;
 }
 
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_text(const char* p, std::size_t size,
-                                                            std::uint64_t seed) noexcept {
-  std::uint64_t h = seed ^ size;
-  if (size <= 8) return stir(h ^ load_short(p, size));
-  for (std::size_t left = size; left > 8; left -= 8, p += 8) h = stir(h ^ load8(p));
-  return stir(h ^ load8(p + (size - 1) % 8 + 1 - 8));
-}
-
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool same_text(const char* a, const char* b, std::size_t size) noexcept {
   if (size > 16) return std::memcmp(a, b, size) == 0;
   if (size > 8) return ((load8(a) ^ load8(b)) | (load8(a + size - 8) ^ load8(b + size - 8))) == 0;
@@ -75,22 +81,53 @@ struct label {
   return v.type() == value::kind::empty ? 0 : static_cast<std::uint64_t>(v.integer());
 }
 
-/// The parts of a set's hash are added up, in any order.
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_of(std::uint64_t key_bit, std::size_t key_size, value::kind kind,
-                                                          std::uint64_t bits, const char* text,
-                                                          std::size_t size) noexcept {
-  const std::uint64_t seed = key_bit ^ key_size << 8 ^ static_cast<std::uint64_t>(kind) << 16;
-  return has_text(kind) ? hash_text(text, size, stir(seed)) : stir(stir(seed) ^ bits);
+/// Up to eight bytes, or the first and the last eight of more.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t head_of(const char* p, std::size_t size) noexcept {
+  return size >= 8 ? load8(p) : load_short(p, size);
 }
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_of(const field& f) noexcept {
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t tail_of(const char* p, std::size_t size) noexcept {
+  return size >= 8 ? load8(p + size - 8) : 0;
+}
+
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE label_words words_of(const char* key, std::size_t key_size, value::kind kind,
+                                                         std::uint64_t bits, const char* text,
+                                                         std::size_t size) noexcept {
+  label_words w{head_of(key, key_size), tail_of(key, key_size), bits, 0,
+                static_cast<std::uint64_t>(kind) | std::uint64_t{key_size} << 8};
+  if (has_text(kind)) {
+    w.head = head_of(text, size);
+    w.tail = tail_of(text, size);
+    w.meta |= std::uint64_t{size} << 32;
+  }
+  return w;
+}
+/// Of an object they equal nothing: it has no bytes to compare yet.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE label_words words_of(const field& f) noexcept {
   const value& v = f.content;
-  // An object has no bytes to hash yet: whatever comes out is not found, and the slow path encodes it.
-  if (v.type() == value::kind::object) return 0;
-  if (has_text(v.type())) return hash_of(f.key.bit(), f.key.size(), v.type(), 0, v.text().data(), v.size());
-  return hash_of(f.key.bit(), f.key.size(), v.type(), bits_of(v), nullptr, 0);
+  if (v.type() == value::kind::object) return {0, 0, 0, 0, ~std::uint64_t{0}};
+  if (has_text(v.type()))
+    return words_of(f.key.data(), f.key.size(), v.type(), 0, static_cast<const char*>(v.data()), v.size());
+  return words_of(f.key.data(), f.key.size(), v.type(), bits_of(v), nullptr, 0);
 }
+[[nodiscard]] inline label_words words_of(const label& l) noexcept {
+  return words_of(l.key, l.key_size, l.kind, l.bits, l.text, l.size);
+}
+
+/// The parts of a set's hash are added up, in any order.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_of(const label_words& w, std::uint64_t key_bit, const char* text,
+                                                          std::size_t size) noexcept {
+  std::uint64_t h = stir(w.head ^ stir(key_bit ^ w.meta) ^ w.tail * 0xBF58476D1CE4E5B9u);
+  for (std::size_t i = 8; i + 8 < size; i += 8) h = stir(h ^ load8(text + i));  // what the words do not cover
+  return h;
+}
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_of(const label_words& w, const field& f) noexcept {
+  const value& v = f.content;
+  const bool text = v.type() == value::kind::text || v.type() == value::kind::bytes;
+  return hash_of(w, f.key.bit(), text ? static_cast<const char*>(v.data()) : nullptr, text ? v.size() : 0);
+}
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash_of(const field& f) noexcept { return hash_of(words_of(f), f); }
 [[nodiscard]] inline std::uint64_t hash_of(const label& l) noexcept {
-  return hash_of(l.key_bit, l.key_size, l.kind, l.bits, l.text, l.size);
+  return hash_of(words_of(l), l.key_bit, l.text, l.size);
 }
 
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool same(const label& l, const field& f) noexcept {
@@ -123,6 +160,38 @@ template <class Given>
   return true;
 }
 
+/// As same_set(), for fields whose words are known already and that come in the same order, as they mostly do.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE bool same_words(const label* labels, const label_words* words, const field* given,
+                                                    std::size_t count) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    const label& l = labels[i];
+    if (!(l.words == words[i])) [[unlikely]]
+      return same_set(labels, count, given);
+    if (l.key_size > 16 && std::memcmp(l.key, given[i].key.data(), l.key_size) != 0) [[unlikely]]
+      return false;
+    if (l.size > 16 && std::memcmp(l.text, given[i].content.data(), l.size) != 0) [[unlikely]]
+      return false;
+  }
+  return true;
+}
+
+/// Which labels a view lets through. Made once, read by all.
+struct label_filter {
+  bool keeps_listed;  ///< else those listed are dropped
+  std::size_t count;
+  const std::string_view* keys;
+
+  [[nodiscard]] bool passes(std::string_view key) const noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (keys[i] == key) return keeps_listed;
+    }
+    return !keeps_listed;
+  }
+};
+
+[[nodiscard]] inline std::string_view key_of(const field& f) noexcept { return f.key.text(); }
+[[nodiscard]] inline std::string_view key_of(const label& l) noexcept { return l.key_text(); }
+
 /// The labels of a call brought into the form that is kept: keys and text valid UTF-8, each key once (the last one
 /// wins), objects encoded. Refers to the call's strings.
 class label_set {
@@ -130,8 +199,13 @@ class label_set {
   static constexpr std::size_t most = 63;              ///< labels of one series
   static constexpr std::size_t max_bytes = 16 * 1024;  ///< of its encoded labels; what is larger counts as overflow
 
-  explicit label_set(const field* given, std::size_t count) noexcept {
-    for (std::size_t i = 0; i < count && ok_; ++i) add(given[i]);
+  label_set(const field* given, std::size_t count) noexcept : label_set{given, count, nullptr} {}
+  /// Those that a filter lets through; nullptr: all.
+  template <class Given>
+  label_set(const Given* given, std::size_t count, const label_filter* filter) noexcept {
+    for (std::size_t i = 0; i < count && ok_; ++i) {
+      if (filter == nullptr || filter->passes(key_of(given[i]))) add(given[i]);
+    }
     for (std::size_t i = 0; i < count_; ++i) hash_ += hash_of(labels_[i]);
   }
 
@@ -142,6 +216,7 @@ class label_set {
   [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
 
  private:
+  void add(const label& l) noexcept { put(l); }
   void add(const field& f) noexcept {
     if (f.key.size() == 0) return;
     const value& v = f.content;
@@ -186,7 +261,8 @@ class label_set {
     return buffer.view();
   }
 
-  void put(const label& l) noexcept {
+  void put(label l) noexcept {
+    l.words = words_of(l);
     for (std::size_t i = 0; i < count_; ++i) {
       if (labels_[i].key_text() == l.key_text()) {
         labels_[i] = l;

@@ -6,6 +6,7 @@
 #else
 
 #include <otlpkit/metrics/instruments.hpp>
+#include <otlpkit/metrics/observable.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -30,9 +31,16 @@ class macro_use {
 
  protected:
   template <class T>
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE const instrument& of() const noexcept {
+    return std::same_as<T, double> ? instrument_.doubles : instrument_.integers;
+  }
+  template <class T>
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* own() const noexcept {
-    const instrument& i = std::same_as<T, double> ? instrument_.doubles : instrument_.integers;
-    return labels_.size() == 0 ? i.own() : i.own(labels_);
+    return labels_.size() == 0 ? of<T>().own() : of<T>().own(labels_);
+  }
+  template <class T>
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE auto slow(T v) const noexcept {
+    return [this, v]() OTLPKIT_ALWAYS_INLINE_LAMBDA { of<T>().record_slow(v, labels_); };
   }
   template <class T>
   using number = std::conditional_t<std::is_floating_point_v<T>, double, std::int64_t>;
@@ -49,28 +57,32 @@ struct counter_use : macro_use {
   using macro_use::macro_use;
   template <number_like T = std::int64_t>
   OTLPKIT_ALWAYS_INLINE void add(T n = 1) const noexcept {
-    add_up(own<number<T>>(), static_cast<number<T>>(n));
+    const auto v = static_cast<number<T>>(n);
+    add_to(own<number<T>>(), v, true, slow(v));
   }
 };
 struct up_down_counter_use : macro_use {
   using macro_use::macro_use;
   template <number_like T>
   OTLPKIT_ALWAYS_INLINE void add(T n) const noexcept {
-    add_any(own<number<T>>(), static_cast<number<T>>(n));
+    const auto v = static_cast<number<T>>(n);
+    add_to(own<number<T>>(), v, false, slow(v));
   }
 };
 struct gauge_use : macro_use {
   using macro_use::macro_use;
   template <number_like T>
   OTLPKIT_ALWAYS_INLINE void set(T v) const noexcept {
-    set_to(own<number<T>>(), static_cast<number<T>>(v));
+    const auto n = static_cast<number<T>>(v);
+    set_to(own<number<T>>(), n, slow(n));
   }
 };
 struct histogram_use : macro_use {
   using macro_use::macro_use;
   template <number_like T>
   OTLPKIT_ALWAYS_INLINE void record(T v) const noexcept {
-    record_in(own<double>(), static_cast<double>(v));
+    const auto n = static_cast<double>(v);
+    record_in(own<double>(), n, slow(n));
   }
 };
 

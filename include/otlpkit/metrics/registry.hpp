@@ -2,7 +2,7 @@
 #pragma once
 
 #include <otlpkit/core/runtime.hpp>
-#include <otlpkit/metrics/stream.hpp>
+#include <otlpkit/metrics/metric_thread.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,119 +12,73 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::detail {
 
-/// What a thread knows of its cells. Trivially destructible: usable before and after everything else in the thread.
-struct metric_thread {
-  struct entry {
-    std::uint64_t hash;
-    cell* own;
-  };
-  cell** direct;  ///< of series without labels, by the stream's number
-  std::uint32_t direct_size;
-  std::uint32_t used;
-  entry* table;  ///< of series with labels: open addressing, at most half full
-  std::uint64_t mask;
-  cell* cells;  ///< all of them
+struct callback_entry;
 
-  /// The cell among those with this hash for which `is(series)`, or nullptr.
-  template <class Is>
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* find(std::uint64_t hash, Is is) const noexcept {
-    if (table == nullptr) [[unlikely]]
-      return nullptr;
-    for (std::uint64_t i = hash & mask; table[i].own != nullptr; i = (i + 1) & mask) {
-      if (table[i].hash == hash && is(*table[i].own->owner)) [[likely]]
-        return table[i].own;
-    }
-    return nullptr;
-  }
-
-  [[nodiscard]] bool insert(cell* c, std::uint64_t hash) noexcept {
-    if (table == nullptr || used * std::uint64_t{2} > mask) {
-      const std::uint64_t size = table == nullptr ? 16 : (mask + 1) * 2;
-      auto* const larger = static_cast<entry*>(std::calloc(size, sizeof(entry)));
-      if (larger == nullptr) return false;
-      for (std::uint64_t i = 0; table != nullptr && i <= mask; ++i) {
-        if (table[i].own != nullptr) place(larger, size - 1, table[i]);
-      }
-      std::free(table);
-      table = larger;
-      mask = size - 1;
-    }
-    place(table, mask, {hash, c});
-    ++used;
-    return true;
-  }
-
-  [[nodiscard]] bool insert_direct(cell* c, std::uint32_t number) noexcept {
-    if (number >= direct_size) {
-      const std::uint32_t size = (number + 8) * 2;
-      auto* const larger = static_cast<cell**>(std::realloc(direct, size * sizeof(cell*)));
-      if (larger == nullptr) return false;
-      for (std::uint32_t i = direct_size; i < size; ++i) larger[i] = nullptr;
-      direct = larger;
-      direct_size = size;
-    }
-    direct[number] = c;
-    return true;
-  }
-
- private:
-  static void place(entry* table, std::uint64_t mask, entry e) noexcept {
-    std::uint64_t i = e.hash & mask;
-    while (table[i].own != nullptr) i = (i + 1) & mask;
-    table[i] = e;
-  }
-};
-
-OTLPKIT_VISIBLE inline constinit thread_local metric_thread this_thread_metrics{};
-
-/// Every instrument of the process with its series. Never destroyed: recording works at any time.
+/// Every instrument of the process with its streams. Never destroyed: recording works at any time.
 class metric_registry {
  public:
-  static constexpr std::uint32_t max_streams = 4096;
+  static constexpr std::uint32_t max_instruments = 4096;
+  /// Makes the streams of an instrument; what is wrong with its views is put into `complaint`.
+  using planner_function = stream* (*)(instrument_entry&, short_message& complaint) noexcept;
 
   // Guards registration, new series, new cells and the folding of cells of threads that end; a collector holds it for
   // one series at a time. Recording into a cell that exists never takes it.
   platform::mutex guard;
-  platform::mutex collecting;                     ///< collectors take turns; taken before `guard`
-  platform::atomic<stream*> first{nullptr};       ///< in order of registration
-  platform::atomic<std::uint32_t> limit{2000};    ///< series of one instrument, the overflow series not counted
-  platform::atomic<std::uint32_t> generation{0};  ///< of the process: a fork's child begins anew
+  platform::mutex collecting;  ///< collectors take turns; taken before `guard`
+  platform::mutex observing;   ///< held while callbacks run; taken before the others, and not across fork()
+  platform::atomic<stream*> first{nullptr};  ///< all streams in force
+  platform::atomic<instrument_entry*> first_entry{nullptr};
+  platform::atomic<std::uint32_t> limit{2000};     ///< series of one stream, the overflow series not counted
+  platform::atomic<std::uint32_t> generation{0};   ///< of the process: a fork's child begins anew
+  platform::atomic<std::uint32_t> epoch{1};        ///< counts what makes threads look through their cells
+  platform::atomic<std::uint32_t> collections{0};  ///< so far
+  platform::atomic<bool> forgets{false};           ///< every reader wants deltas: what is idle may go
+  platform::atomic<exemplars_of> exemplars{exemplars_of::none};
+  platform::atomic<std::uint32_t> looking{0};  ///< threads that look into tables without the guard
+  platform::atomic<bool> quiet{false};         ///< they take it meanwhile: something is about to be freed
+  planner_function planner = nullptr;          ///< under the guard, as is the next
+  stream* inactive = nullptr;                  ///< streams of earlier plans; handles may be bound to them
+  callback_entry* callbacks = nullptr;         ///< under `observing`, or by its thread
 
-  /// The stream of an instrument, which it shares with all that are identical; nullptr if it cannot have one, which a
-  /// diagnostic has said then.
-  [[nodiscard]] stream* enlist(const instrument_info& info) noexcept;
+  /// The instrument, which all that are identical share; nullptr if it cannot be, which a diagnostic has said then.
+  [[nodiscard]] instrument_entry* enlist(const instrument_info& info) noexcept;
 
-  /// The series with these labels, or the overflow series when there are too many; nullptr when memory is out.
-  [[nodiscard]] series* resolve(stream& s, const label_set& labels) noexcept {
-    const std::uint64_t hash = s.hash(labels.hash());
-    if (labels.ok()) {
-      if (series* const known = s.lookup(hash, labels)) return known;
-    }
-    if (!labels.ok() || s.count.load(platform::acquire) >= limit.load(platform::relaxed)) {
-      if (series* const o = s.overflow.load(platform::acquire)) return o;
-    }
-    bool spilled = false;
-    series* found = nullptr;
-    {
-      platform::lock_guard lock{guard};
-      found = labels.ok() ? s.lookup(hash, labels) : nullptr;
-      if (found == nullptr) {
-        spilled = !labels.ok() || s.count.load(platform::relaxed) >= limit.load(platform::relaxed);
-        found = spilled ? s.make_overflow() : s.make(labels, hash);
-      }
-    }
-    if (spilled && s.said_once(stream::said_overflow)) {
-      short_message text;
-      report(diagnostic_level::warning,
-             (text << "instrument \"" << s.name.view()
-                   << "\": too many or too large label sets, further ones are counted under otel.metric.overflow")
-                 .view());
-    }
-    return found;
+  /// Makes the plans of all instruments anew. Nothing may be recording.
+  void replan(planner_function p) noexcept;
+
+  /// A cell of this thread for the labels, or for the overflow series when there are too many; nullptr when memory is
+  /// out.
+  [[nodiscard]] cell* obtain(stream& s, const label_set& labels) noexcept;
+
+  /// A series of the instrument for a handle.
+  [[nodiscard]] series* bind(instrument_entry& e, const label_set& labels) noexcept;
+
+  /// A cell of this thread for a bound series.
+  [[nodiscard]] cell* own_cell(series& s) noexcept {
+    platform::lock_guard lock{guard};
+    return attach(s);
   }
 
-  /// A cell of this thread for the series, entered in the thread's tables; nullptr when memory is out.
-  [[nodiscard]] cell* make_cell(series& s, bool direct) noexcept;
+  /// Looks through this thread's cells, if it has to.
+  void sync_thread() noexcept {
+    metric_thread& t = this_thread_metrics;
+    if (t.epoch == epoch.load(platform::acquire)) return;
+    join();
+    platform::lock_guard lock{guard};
+    t.epoch = epoch.load(platform::relaxed);
+    t.exemplars = exemplars.load(platform::relaxed);
+    t.let_go();
+  }
+
+  /// As many series as a stream may have.
+  [[nodiscard]] std::uint32_t limit_of(const stream& s) const noexcept {
+    return s.limit != 0 ? s.limit : limit.load(platform::relaxed);
+  }
+  /// Whether the stream's series may go when they are idle.
+  [[nodiscard]] bool forgets_series_of(const stream& s) const noexcept {
+    return forgets.load(platform::relaxed) && s.active.load(platform::relaxed) &&
+           (s.entry->kind == instrument_kind::counter || s.entry->kind == instrument_kind::histogram);
+  }
 
   // What metric_hooks calls.
   static void end_thread() noexcept;
@@ -133,7 +87,17 @@ class metric_registry {
   static void after_fork_in_child() noexcept;
 
  private:
+  static void join() noexcept;
+  [[nodiscard]] bool overflows(const stream& s, const label_set& labels, std::uint64_t hash) noexcept;
+  [[nodiscard]] series* find_or_make(stream& s, const label_set& labels, std::uint64_t hash, bool& spilled) noexcept;
+  [[nodiscard]] cell* attach(series& s) noexcept;
+  void plan(instrument_entry& e, short_message& complaint) noexcept;
+  void append(stream* chain) noexcept;
+  [[nodiscard]] bool conflicts(const instrument_entry& e) const noexcept;
+  static void say_overflow(stream& s) noexcept;
+
   stream* last_ = nullptr;
+  instrument_entry* last_entry_ = nullptr;
   std::uint32_t count_ = 0;
 };
 
@@ -142,26 +106,106 @@ OTLPKIT_VISIBLE inline constinit participant metric_hooks{&metric_registry::end_
                                                           &metric_registry::after_fork_in_parent,
                                                           &metric_registry::after_fork_in_child};
 
-inline cell* metric_registry::make_cell(series& s, bool direct) noexcept {
+inline void metric_registry::join() noexcept {
   join_process(metric_hooks);
   global_runtime.thread_exit.arm(&global_runtime);
+}
+
+/// A cell of this thread for the series. The guard is held.
+inline cell* metric_registry::attach(series& s) noexcept {
   metric_thread& t = this_thread_metrics;
-  cell* c = t.find(s.hash, [&](const series& other) { return &other == &s; });
-  if (c == nullptr) {
-    void* const memory = std::malloc(s.owner->cell_size());
-    if (memory == nullptr) return nullptr;
-    c = s.owner->make_cell(memory, s);
-    if (!t.insert(c, s.hash)) {
-      std::free(memory);
-      return nullptr;
-    }
-    c->sibling = t.cells;
-    t.cells = c;
-    platform::lock_guard lock{guard};
-    s.attach(*c);
+  if (cell* const c = t.find(s.hash, [&](const series& other) { return &other == &s; })) return c;
+  join();
+  void* const memory = std::malloc(s.owner->cell_size());
+  if (memory == nullptr) return nullptr;
+  cell* const c = s.owner->make_cell(memory, s);
+  if (!t.insert(c, s.hash)) {
+    s.owner->destroy_cell(*c);
+    std::free(memory);
+    return nullptr;
   }
-  if (direct && !t.insert_direct(c, s.owner->number)) return nullptr;
+  c->sibling = t.cells;
+  t.cells = c;
+  s.attach(*c);
+  if (s.owner->plain && s.label_count == 0) t.insert_direct(c, s.owner->entry->number);
   return c;
+}
+
+/// Whether these labels belong to the overflow series, seen without the guard: in a flood this is asked all the time.
+inline bool metric_registry::overflows(const stream& s, const label_set& labels, std::uint64_t hash) noexcept {
+  if (!labels.ok()) return true;
+  if (s.count.load(platform::acquire) < limit_of(s)) return false;
+  if (forgets_series_of(s) && s.swept.load(platform::relaxed) != collections.load(platform::relaxed)) return false;
+  looking.fetch_add(1, platform::acq_rel);
+  const bool unknown = !quiet.load(platform::acquire) && s.lookup(hash, labels) == nullptr;
+  looking.fetch_sub(1, platform::acq_rel);
+  return unknown;
+}
+
+/// The series with these labels, or the overflow series; nullptr when memory is out. The guard is held.
+inline series* metric_registry::find_or_make(stream& s, const label_set& labels, std::uint64_t hash,
+                                             bool& spilled) noexcept {
+  if (labels.ok()) {
+    if (series* const known = s.lookup(hash, labels)) return known;
+    const std::uint32_t most = limit_of(s);
+    if (s.count.load(platform::relaxed) >= most && forgets_series_of(s)) {
+      const std::uint32_t now = collections.load(platform::relaxed);
+      if (s.swept.exchange(now, platform::relaxed) != now && s.sweep()) epoch.fetch_add(1, platform::release);
+    }
+    if (s.count.load(platform::relaxed) < most) return s.make(labels, hash);
+  }
+  spilled = true;
+  return s.make_overflow();
+}
+
+inline cell* metric_registry::obtain(stream& s, const label_set& labels) noexcept {
+  const std::uint64_t hash = s.hash(labels.hash());
+  if (overflows(s, labels, hash)) {
+    if (const series* const o = s.overflow.load(platform::acquire)) {
+      cell* const c = this_thread_metrics.find(o->hash, [o](const series& x) { return &x == o; });
+      if (c != nullptr) return c;
+    }
+  }
+  bool spilled = false;
+  cell* c = nullptr;
+  {
+    platform::lock_guard lock{guard};
+    if (series* const x = find_or_make(s, labels, hash, spilled)) c = attach(*x);
+  }
+  if (spilled) say_overflow(s);
+  return c;
+}
+
+inline series* metric_registry::bind(instrument_entry& e, const label_set& labels) noexcept {
+  bool spilled = false;
+  series* x = nullptr;
+  stream* s = nullptr;
+  {
+    platform::lock_guard lock{guard};
+    s = e.plan.load(platform::relaxed);
+    if (s == nullptr || !s->plain) {
+      s = e.bindings.load(platform::relaxed);
+      if (s == nullptr) {
+        s = new (std::nothrow) stream{e, {.aggregation = aggregation_kind::drop, .plain = false}};
+        if (s == nullptr) return nullptr;
+        s->active.store(false, platform::relaxed);
+        e.bindings.store(s, platform::release);
+      }
+    }
+    x = find_or_make(*s, labels, s->hash(labels.hash()), spilled);
+    if (x != nullptr) x->pinned = true;
+  }
+  if (spilled) say_overflow(*s);
+  return x;
+}
+
+inline void metric_registry::say_overflow(stream& s) noexcept {
+  if (!first_to_say(s.said, 1)) return;
+  short_message text;
+  report(diagnostic_level::warning,
+         (text << "instrument \"" << s.name_view()
+               << "\": too many or too large label sets, further ones are counted under otel.metric.overflow")
+             .view());
 }
 
 /// What the thread measured stays with the series.
@@ -172,9 +216,8 @@ inline void metric_registry::end_thread() noexcept {
     cell* const next = c->sibling;
     {
       platform::lock_guard lock{global_metrics.guard};
-      c->owner->fold(*c);
+      metric_thread::drop(*c);
     }
-    std::free(c);
     c = next;
   }
   std::free(t.direct);
@@ -193,64 +236,26 @@ inline void metric_registry::after_fork_in_parent() noexcept {
 /// What was measured before the fork is the parent's. Cells of its other threads stay allocated here, once.
 inline void metric_registry::after_fork_in_child() noexcept {
   metric_registry& all = global_metrics;
-  for (stream* s = all.first.load(platform::relaxed); s != nullptr; s = s->next.load(platform::relaxed)) {
-    for (series* x = s->first.load(platform::relaxed); x != nullptr; x = x->next.load(platform::relaxed)) x->forget();
+  for (stream* head : {all.first.load(platform::relaxed), all.inactive}) {
+    for (stream* s = head; s != nullptr; s = s->next.load(platform::relaxed)) {
+      for (series* x = s->first.load(platform::relaxed); x != nullptr; x = x->next.load(platform::relaxed)) forget(*x);
+    }
   }
   for (cell* c = this_thread_metrics.cells; c != nullptr; c = c->sibling) {
     cell* const sibling = c->sibling;
-    series& s = *c->owner;
-    s.owner->make_cell(c, s);
+    series& x = *c->owner;
+    x.owner->destroy_cell(*c);
+    x.owner->make_cell(c, x);
     c->sibling = sibling;
-    s.attach(*c);
+    x.attach(*c);
   }
+  ::new (static_cast<void*>(&all.observing)) platform::mutex;  // its thread may not be here
+  all.looking.store(0, platform::relaxed);
+  all.quiet.store(false, platform::relaxed);
   all.generation.fetch_add(1, platform::relaxed);
   after_fork_in_parent();
 }
 
-inline stream* metric_registry::enlist(const instrument_info& info) noexcept {
-  short_message text;
-  if (!is_instrument_name(info.name)) {
-    report(
-        diagnostic_level::error,
-        (text << "instrument name \"" << info.name
-              << "\": expected an ASCII letter and up to 254 letters, digits, '_', '.', '-' or '/'; it records nothing")
-            .view());
-    return nullptr;
-  }
-  text << "instrument \"" << info.name << "\" ";
-  bool advice = false, conflict = false, full = false, bad_bounds = false;
-  stream* found = nullptr;
-  {
-    platform::lock_guard lock{guard};
-    for (stream* s = first.load(platform::relaxed); s != nullptr && found == nullptr;
-         s = s->next.load(platform::relaxed)) {
-      if (s->scope != info.scope || !same_instrument_name(s->name.view(), info.name)) continue;
-      if (s->kind == info.kind && s->floating == info.floating && s->unit.view() == info.unit) {
-        found = s;
-      } else {
-        conflict = true;
-      }
-    }
-    if (found != nullptr) {
-      conflict = false;
-      if (info.description.size() > found->description.view().size()) found->description.assign(info.description);
-      advice =
-          info.bounds != nullptr && info.bounds->given() && info.bounds->valid() && !(*info.bounds == found->bounds);
-    } else if (count_ < max_streams && (found = stream::make(info, ++count_)) != nullptr) {
-      bad_bounds = info.bounds != nullptr && !info.bounds->valid();
-      (last_ == nullptr ? first : last_->next).store(found, platform::release);
-      last_ = found;
-    } else {
-      full = true;
-    }
-  }
-  if (full) text << "is one of more than 4096, or memory is out: it records nothing";
-  if (bad_bounds)
-    text << "has bucket bounds that are not at most 63 ascending finite numbers: it uses the default ones";
-  if (advice) text << "was registered with other bucket bounds before: those stay";
-  if (conflict) text << "is registered with another kind, unit or number type: both are exported";
-  if (full || bad_bounds || advice || conflict) report(diagnostic_level::warning, text.view());
-  return found;
-}
-
 }  // namespace otlpkit::inline OTLPKIT_ABI::detail
+
+#include <otlpkit/metrics/registration.hpp>

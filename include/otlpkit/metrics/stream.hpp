@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/core/clock.hpp>
-#include <otlpkit/metrics/cell.hpp>
-#include <otlpkit/metrics/labels.hpp>
+#include <otlpkit/metrics/exemplar.hpp>
+#include <otlpkit/metrics/kind.hpp>
 #include <otlpkit/metrics/name.hpp>
+#include <otlpkit/metrics/series.hpp>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 #include <string_view>
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
-enum class instrument_kind : std::uint8_t { counter, up_down_counter, gauge, histogram };
-
 namespace detail {
-
-struct stream;
 
 /// What an instrument is asked to be.
 struct instrument_info {
@@ -32,72 +28,9 @@ struct instrument_info {
   std::uint16_t scope;
 };
 
-/// A copy of a string. Replaced and read under the registry's guard, unless it never changes.
-class text_copy {
- public:
-  void assign(std::string_view text) noexcept {
-    if (text.empty()) return;
-    auto* const copy = static_cast<char*>(std::malloc(text.size()));
-    if (copy == nullptr) return;
-    std::memcpy(copy, text.data(), text.size());
-    std::free(data_);
-    data_ = copy;
-    size_ = text.size();
-  }
-  [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
-
- private:
-  char* data_ = nullptr;
-  std::size_t size_ = 0;
-};
-
-/// One label set of a stream. Lives for ever; its number is bounded by the cardinality limit.
-struct series {
-  stream* owner;
-  std::uint64_t hash;
-  std::uint32_t ordinal;
-  std::uint32_t label_count;
-  unix_ns created;
-  const label* labels;
-  std::string_view encoded;  ///< the data point's attributes
-  platform::atomic<series*> next{nullptr};
-  cell* cells = nullptr;  ///< of living threads; under the registry's guard, as is the next
-  cell* ended = nullptr;  ///< what ended threads left
-
-  void attach(cell& c) noexcept {
-    c.next = cells;
-    c.link = &cells;
-    if (cells != nullptr) cells->link = &c.next;
-    cells = &c;
-  }
-  inline void fold(cell& c) noexcept;
-  inline void forget() noexcept;
-};
-
-/// The series of a stream by hash, read without a lock. Replaced by a larger one when half full; those before it stay
-/// allocated, as a reader may still look at them, and are together no larger than it.
-struct series_table {
-  std::uint64_t mask;
-  platform::atomic<series*>* slots;
-  series_table* before;
-
-  [[nodiscard]] static series_table* make(std::uint64_t size, series_table* before) noexcept {
-    void* const memory = std::calloc(1, sizeof(series_table) + size * sizeof(platform::atomic<series*>));
-    if (memory == nullptr) return nullptr;
-    auto* const table = ::new (memory) series_table{size - 1, nullptr, before};
-    table->slots = reinterpret_cast<platform::atomic<series*>*>(table + 1);
-    return table;
-  }
-  void insert(series* s) noexcept {
-    std::uint64_t i = s->hash & mask;
-    while (slots[i].load(platform::relaxed) != nullptr) i = (i + 1) & mask;
-    slots[i].store(s, platform::release);
-  }
-};
-
-/// What identical instruments record into.
-struct stream {
-  enum once : std::uint32_t { said_overflow = 1, said_negative = 2, said_not_finite = 4 };
+/// What identical instruments share. Lives for ever.
+struct instrument_entry {
+  enum once : std::uint32_t { said_negative = 1, said_not_finite = 2, said_kind = 4 };
 
   text_copy name, unit, description;  ///< the description under the registry's guard
   instrument_kind kind;
@@ -105,8 +38,71 @@ struct stream {
   std::uint16_t scope;
   std::uint32_t number;  ///< from 1
   std::uint64_t seed;
+  bool advised;  ///< about its bounds
+  bucket_bounds bounds;
+  platform::atomic<stream*> plan{nullptr};      ///< the first of its streams; nullptr: dropped
+  platform::atomic<stream*> bindings{nullptr};  ///< label sets of handles that cannot have a series of `plan`
+  platform::atomic<std::uint32_t> said{0};
+  platform::atomic<instrument_entry*> next{nullptr};
+
+  instrument_entry(const instrument_info& info, std::uint32_t n) noexcept
+      : kind{info.kind}, floating{info.floating}, scope{info.scope}, number{n},
+        seed{stir(n ^ reinterpret_cast<std::uintptr_t>(this))}, advised{info.bounds != nullptr &&
+                                                                        info.bounds->given() && info.bounds->valid()},
+        bounds{advised ? *info.bounds : default_bucket_bounds} {
+    name.assign(info.name);
+    unit.assign(info.unit);
+    description.assign(info.description);
+  }
+};
+
+/// True for the first caller with this bit.
+[[nodiscard]] inline bool first_to_say(platform::atomic<std::uint32_t>& said, std::uint32_t what) noexcept {
+  std::uint32_t before = said.load(platform::relaxed);
+  do {
+    if ((before & what) != 0) return false;
+  } while (!said.compare_exchange(before, before | what, platform::relaxed));
+  return true;
+}
+
+[[nodiscard]] constexpr aggregation_kind natural_aggregation(instrument_kind kind) noexcept {
+  switch (kind) {
+    case instrument_kind::histogram: return aggregation_kind::explicit_buckets;
+    case instrument_kind::gauge:
+    case instrument_kind::observable_gauge: return aggregation_kind::last_value;
+    default: return aggregation_kind::sum;
+  }
+}
+
+/// How a stream differs from what its instrument says. The strings are copied.
+struct stream_options {
+  std::string_view name{};         ///< empty: the instrument's
+  std::string_view description{};  ///< empty: the instrument's
+  aggregation_kind aggregation{};
+  const bucket_bounds* bounds = nullptr;  ///< nullptr: the instrument's
+  std::uint32_t size = exponential_buckets::max_size;
+  std::int32_t scale = exponential::max_scale;
+  const label_filter* filter = nullptr;  ///< lives for ever
+  std::uint32_t limit = 0;               ///< of its series; 0: the readers'
+  bool plain = true;                     ///< the instrument's only stream, of the natural kind and with all labels
+};
+
+/// What measurements of an instrument are collected in.
+struct stream {
+  instrument_entry* entry;
+  text_copy name, description;  ///< where a view says otherwise
+  aggregation_kind aggregation;
+  bool monotonic;
+  bool floating;
+  bool plain;  ///< threads find its cells by the instrument
+  std::uint32_t exponential_size;
+  std::int32_t exponential_scale;
+  std::uint32_t limit;
+  const label_filter* filter;
+  std::uint64_t seed;
   bucket_bounds bounds;
   bucket_search bucket;
+  stream* also = nullptr;  ///< the next one of the instrument
   platform::atomic<stream*> next{nullptr};
   platform::atomic<series_table*> table{nullptr};
   platform::atomic<series*> first{nullptr};
@@ -114,30 +110,32 @@ struct stream {
   platform::atomic<std::uint32_t> count{0};  ///< series but the overflow one
   platform::atomic<series*> overflow{nullptr};
   platform::atomic<std::uint32_t> said{0};
-  std::uint32_t ordinals = 0;
+  platform::atomic<bool> active{true};                       ///< in its instrument's plan
+  platform::atomic<std::uint32_t> swept{~std::uint32_t{0}};  ///< the collection after which room was made last
 
-  stream(const instrument_info& info, std::uint32_t n, const bucket_bounds& b) noexcept
-      : kind{info.kind}, floating{info.floating}, scope{info.scope}, number{n},
-        seed{stir(n ^ reinterpret_cast<std::uintptr_t>(this))}, bounds{b}, bucket{b} {
-    name.assign(info.name);
-    unit.assign(info.unit);
-    description.assign(info.description);
+  stream(instrument_entry& e, const stream_options& o) noexcept
+      : entry{&e}, aggregation{o.aggregation}, monotonic{e.kind == instrument_kind::counter ||
+                                                         e.kind == instrument_kind::observable_counter ||
+                                                         e.kind == instrument_kind::histogram},
+        floating{e.floating}, plain{o.plain}, exponential_size{o.size}, exponential_scale{o.scale}, limit{o.limit},
+        filter{o.filter}, seed{o.plain ? e.seed : stir(e.seed ^ reinterpret_cast<std::uintptr_t>(this))},
+        bounds{o.bounds != nullptr ? *o.bounds : e.bounds}, bucket{bounds} {
+    name.assign(o.name);
+    description.assign(o.description);
+  }
+  stream(const stream&) = delete;
+  stream& operator=(const stream&) = delete;
+
+  [[nodiscard]] std::string_view name_view() const noexcept {
+    return name.view().empty() ? entry->name.view() : name.view();
+  }
+  [[nodiscard]] std::string_view description_view() const noexcept {
+    return description.view().empty() ? entry->description.view() : description.view();
   }
 
-  [[nodiscard]] static stream* make(const instrument_info& info, std::uint32_t n) noexcept {
-    const bool advised = info.bounds != nullptr && info.bounds->given() && info.bounds->valid();
-    return new (std::nothrow) stream{info, n, advised ? *info.bounds : default_bucket_bounds};
+  [[nodiscard]] const void* key() const noexcept {
+    return plain ? static_cast<const void*>(entry) : static_cast<const void*>(this);
   }
-
-  /// True for the first caller with this bit.
-  [[nodiscard]] bool said_once(once what) noexcept {
-    std::uint32_t before = said.load(platform::relaxed);
-    do {
-      if ((before & what) != 0) return false;
-    } while (!said.compare_exchange(before, before | what, platform::relaxed));
-    return true;
-  }
-
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint64_t hash(std::uint64_t labels) const noexcept {
     return stir(seed + labels);
   }
@@ -153,7 +151,7 @@ struct stream {
     }
   }
 
-  /// Makes a series; under the registry's guard, as is the next.
+  /// Makes a series; under the registry's guard, as is all that follows.
   [[nodiscard]] series* make(const label_set& labels, std::uint64_t hash) noexcept {
     if (!grow()) return nullptr;
     series* const s = build(labels.begin(), labels.size(), hash);
@@ -164,31 +162,55 @@ struct stream {
   }
   [[nodiscard]] series* make_overflow() noexcept {
     if (series* const o = overflow.load(platform::relaxed)) return o;
-    constexpr std::string_view key = "otel.metric.overflow";
-    const label l{key.data(), key.size(), 0, value::kind::boolean, 1, nullptr, 0};
+    constexpr std::string_view overflow_key = "otel.metric.overflow";
+    const label l{overflow_key.data(), overflow_key.size(), 0, value::kind::boolean, 1, nullptr, 0};
     series* const s = build(&l, 1, stir(~seed));
-    if (s != nullptr) overflow.store(s, platform::release);
+    if (s == nullptr) return nullptr;
+    s->pinned = true;
+    overflow.store(s, platform::release);
     return s;
+  }
+  /// Lets nobody find the series any more.
+  void retire(series& s) noexcept {
+    table.load(platform::relaxed)->remove(&s);
+    count.store(count.load(platform::relaxed) - 1, platform::release);
+    s.retiring.store(true, platform::release);
+  }
+  /// Retires what was not measured since every reader reported it. \return whether there was any
+  bool sweep() noexcept {
+    bool any = false;
+    for (series* s = first.load(platform::relaxed); s != nullptr; s = s->next.load(platform::relaxed)) {
+      if (s->pinned || s->retiring.load(platform::relaxed) || s->settled == 0 || s->writes() != s->settled) continue;
+      retire(*s);
+      any = true;
+    }
+    return any;
   }
 
   [[nodiscard]] std::size_t buckets() const noexcept { return bounds.size() + 1; }
   [[nodiscard]] std::size_t cell_size() const noexcept {
-    switch (kind) {
-      case instrument_kind::gauge: return sizeof(gauge_cell);
-      case instrument_kind::histogram:
+    switch (aggregation) {
+      case aggregation_kind::last_value: return sizeof(gauge_cell);
+      case aggregation_kind::explicit_buckets:
         return sizeof(histogram_cell) + buckets() * sizeof(platform::atomic<std::uint64_t>);
+      case aggregation_kind::exponential_buckets:
+        return sizeof(exponential_cell) + exponential_buckets::bytes(exponential_size);
       default: return sizeof(sum_cell);
     }
   }
   /// An empty cell at `memory`.
   cell* make_cell(void* memory, series& s) const noexcept {
     cell* c = nullptr;
-    if (kind == instrument_kind::histogram) {
+    if (aggregation == aggregation_kind::explicit_buckets) {
       auto* const h = ::new (memory) histogram_cell;
       for (std::size_t i = 0; i < buckets(); ++i)
         ::new (static_cast<void*>(h->counts() + i)) platform::atomic<std::uint64_t>{0};
       c = h;
-    } else if (kind == instrument_kind::gauge) {
+    } else if (aggregation == aggregation_kind::exponential_buckets) {
+      auto* const e = ::new (memory) exponential_cell;
+      static_cast<void>(exponential_buckets::make(e + 1, exponential_size, exponential_scale));
+      c = e;
+    } else if (aggregation == aggregation_kind::last_value) {
       c = ::new (memory) gauge_cell;
     } else {
       c = ::new (memory) sum_cell;
@@ -196,15 +218,36 @@ struct stream {
     c->owner = &s;
     return c;
   }
+  /// What a cell owns beside its memory.
+  void destroy_cell(cell& c) const noexcept {
+    std::free(c.exemplars.exchange(nullptr, platform::relaxed));
+    if (aggregation == aggregation_kind::exponential_buckets) static_cast<exponential_cell&>(c).destroy();
+  }
+  void destroy(series& s) const noexcept {
+    destroy_cell(*s.ended);
+    std::free(&s);
+  }
+
+  [[nodiscard]] exemplar_reservoir* make_reservoir() const noexcept {
+    const bool aligned = aggregation == aggregation_kind::explicit_buckets && bounds.size() != 0;
+    const std::uint32_t size = aligned ? static_cast<std::uint32_t>(buckets())
+                               : aggregation != aggregation_kind::exponential_buckets ? 1
+                               : exponential_size < 20                                ? exponential_size
+                                                                                      : 20;
+    return exemplar_reservoir::make(size, aligned, filter != nullptr);
+  }
 
  private:
   [[nodiscard]] bool grow() noexcept {
     series_table* const old = table.load(platform::relaxed);
-    if (old != nullptr && (count.load(platform::relaxed) + std::uint64_t{1}) * 2 <= old->mask) return true;
-    series_table* const larger = series_table::make(old == nullptr ? 16 : (old->mask + 1) * 2, old);
+    if (old != nullptr && (old->used + 1) * 2 <= old->mask) return true;
+    std::uint64_t size = 16;
+    while ((count.load(platform::relaxed) + std::uint64_t{1}) * 4 > size) size *= 2;
+    series_table* const larger = series_table::make(size, old);
     if (larger == nullptr) return false;
     for (std::uint64_t i = 0; old != nullptr && i <= old->mask; ++i) {
-      if (series* const s = old->slots[i].load(platform::relaxed)) larger->insert(s);
+      series* const s = old->slots[i].load(platform::relaxed);
+      if (s != nullptr && s != tombstone()) larger->insert(s);
     }
     table.store(larger, platform::release);
     return true;
@@ -215,7 +258,10 @@ struct stream {
   [[nodiscard]] series* build(const label* labels, std::size_t n, std::uint64_t hash) noexcept {
     record_buffer encoding;
     bool ok = true;
-    encode_labels(encoding, kind == instrument_kind::histogram ? 0x4A : 0x3A, labels, n, ok);
+    const wire::byte tag = aggregation == aggregation_kind::explicit_buckets      ? 0x4A
+                           : aggregation == aggregation_kind::exponential_buckets ? 0x0A
+                                                                                  : 0x3A;
+    encode_labels(encoding, tag, labels, n, ok);
     if (!ok) return nullptr;
     const std::string_view encoded = encoding.view();
     std::size_t texts = 0;
@@ -239,62 +285,13 @@ struct stream {
       l->text = copy(l->text, l->size);
     }
     auto* const s = ::new (static_cast<void*>(memory))
-        series{this, hash, ordinals++, static_cast<std::uint32_t>(n), platform::wall_ns(), own, kept};
+        series{this, key(), hash, static_cast<std::uint32_t>(n), platform::wall_ns(), own, kept};
     s->ended = make_cell(memory + sizeof(series), *s);
     (last == nullptr ? first : last->next).store(s, platform::release);
     last = s;
     return s;
   }
 };
-
-/// Adds what an ending thread measured to what others left. Under the registry's guard.
-inline void series::fold(cell& c) noexcept {
-  *c.link = c.next;
-  if (c.next != nullptr) c.next->link = c.link;
-  if (owner->kind == instrument_kind::histogram) {
-    auto& from = static_cast<histogram_cell&>(c);
-    auto& to = static_cast<histogram_cell&>(*ended);
-    histogram_reading reading;
-    reading.take(from, owner->buckets());
-    if (to.asked.load(platform::relaxed) != to.turned.load(platform::relaxed))
-      to.turn(to.asked.load(platform::relaxed), to.writes.load(platform::relaxed));
-    extremes rest{to.min.load(platform::relaxed), to.max.load(platform::relaxed)};
-    rest.merge(reading.fresh.min, reading.fresh.max);
-    to.min.store(rest.min, platform::relaxed);
-    to.max.store(rest.max, platform::relaxed);
-    to.earlier_min.store(histogram_cell::infinity, platform::relaxed);
-    to.earlier_max.store(-histogram_cell::infinity, platform::relaxed);
-    for (std::size_t i = 0; i < owner->buckets(); ++i) bump(to.counts()[i], reading.counts[i]);
-    to.sum.store(to.sum.load(platform::relaxed) + reading.sum, platform::relaxed);
-    bump(to.writes, reading.writes);
-  } else if (owner->kind == instrument_kind::gauge) {
-    auto& from = static_cast<gauge_cell&>(c);
-    auto& to = static_cast<gauge_cell&>(*ended);
-    if (from.writes.load(platform::relaxed) == 0) return;
-    if (to.writes.load(platform::relaxed) == 0 ||
-        from.tick.load(platform::relaxed) >= to.tick.load(platform::relaxed)) {
-      to.value.store(from.value.load(platform::relaxed), platform::relaxed);
-      to.tick.store(from.tick.load(platform::relaxed), platform::relaxed);
-    }
-    bump(to.writes, from.writes.load(platform::relaxed));
-  } else {
-    auto& from = static_cast<sum_cell&>(c);
-    auto& to = static_cast<sum_cell&>(*ended);
-    const std::uint64_t bits = from.value.load(platform::relaxed);
-    const std::uint64_t writes = to.writes.load(platform::relaxed) + from.writes.load(platform::relaxed);
-    if (owner->floating) {
-      to.add(std::bit_cast<double>(bits));
-    } else {
-      to.add(static_cast<std::int64_t>(bits));
-    }
-    to.writes.store(writes, platform::relaxed);
-  }
-}
-
-inline void series::forget() noexcept {
-  cells = nullptr;
-  ended = owner->make_cell(ended, *this);
-}
 
 }  // namespace detail
 }  // namespace otlpkit::inline OTLPKIT_ABI

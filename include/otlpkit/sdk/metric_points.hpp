@@ -2,8 +2,8 @@
 #pragma once
 
 #include <otlpkit/core/wire_writer.hpp>
-#include <otlpkit/metrics/registry.hpp>
 #include <otlpkit/sdk/batch.hpp>
+#include <otlpkit/sdk/metric_totals.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -14,70 +14,13 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::sdk {
 
-/// What a series has measured in all, over threads that live and that ended.
-struct series_total {
-  std::uint64_t writes = 0;
-  std::uint64_t value = 0;  ///< of sums and gauges: an integer, or a double's bits
-  double sum = 0;           ///< of histograms, as are the next
-  std::vector<std::uint64_t> counts{};
-
-  /// What came after `before`.
-  [[nodiscard]] series_total since(const series_total& before, bool floating) const {
-    series_total d = *this;
-    if (before.writes == 0) return d;
-    d.writes -= before.writes;
-    d.value = floating
-                  ? std::bit_cast<std::uint64_t>(std::bit_cast<double>(value) - std::bit_cast<double>(before.value))
-                  : value - before.value;
-    d.sum -= before.sum;
-    for (std::size_t i = 0; i < before.counts.size(); ++i) d.counts[i] -= before.counts[i];
-    return d;
-  }
+/// What goes with every data point.
+struct point_frame {
+  std::string_view labels;  ///< encoded as the data point's attributes
+  unix_ns start = 0;
+  unix_ns now = 0;
+  const std::vector<kept_exemplar>* exemplars = nullptr;
 };
-
-/// Adds the cells of a series up. Extremes nobody has taken yet are taken, and merged into `fresh`.
-[[nodiscard]] inline series_total read_series(otlpkit::detail::series& x, otlpkit::detail::extremes& fresh) {
-  const otlpkit::detail::stream& s = *x.owner;
-  series_total total;
-  if (s.kind == instrument_kind::histogram) total.counts.resize(s.buckets());
-  std::uint64_t latest = 0;
-  bool any = false;
-  const auto read = [&](otlpkit::detail::cell& c) {
-    if (s.kind == instrument_kind::histogram) {
-      auto& h = static_cast<otlpkit::detail::histogram_cell&>(c);
-      otlpkit::detail::histogram_reading r;
-      r.take(h, s.buckets());
-      r.collected(h);
-      fresh.merge(r.fresh.min, r.fresh.max);
-      total.writes += r.writes;
-      total.sum += r.sum;
-      for (std::size_t i = 0; i < s.buckets(); ++i) total.counts[i] += r.counts[i];
-    } else if (s.kind == instrument_kind::gauge) {
-      const auto& g = static_cast<const otlpkit::detail::gauge_cell&>(c);
-      std::uint64_t value = 0, tick = 0;
-      const std::uint64_t writes = otlpkit::detail::read_cell(g, [&] {
-        value = g.value.load(platform::acquire);
-        tick = g.tick.load(platform::acquire);
-      });
-      total.writes += writes;
-      if (writes == 0 || (any && tick < latest)) return;
-      any = true;
-      latest = tick;
-      total.value = value;
-    } else {
-      const auto& sum = static_cast<const otlpkit::detail::sum_cell&>(c);
-      total.writes += sum.writes.load(platform::relaxed);
-      const std::uint64_t value = sum.value.load(platform::relaxed);
-      total.value =
-          s.floating ? std::bit_cast<std::uint64_t>(std::bit_cast<double>(total.value) + std::bit_cast<double>(value))
-                     : total.value + value;
-    }
-  };
-  platform::lock_guard lock{otlpkit::detail::global_metrics.guard};
-  read(*x.ended);
-  for (otlpkit::detail::cell* c = x.cells; c != nullptr; c = c->next) read(*c);
-  return total;
-}
 
 /// One Metric message under construction (opentelemetry/proto/metrics/v1/metrics.proto).
 class metric_message {
@@ -89,38 +32,77 @@ class metric_message {
     data_.clear();
   }
 
-  /// Adds a data point with the values of `t`.
-  void add(const otlpkit::detail::series& x, const series_total& t, const otlpkit::detail::extremes& e, unix_ns start,
-           unix_ns now) {
-    point_.clear();
-    if (stream_->kind != instrument_kind::gauge) fixed(0x11, start);
-    fixed(0x19, now);
-    if (stream_->kind == instrument_kind::histogram) {
-      histogram(x, t, e);
-    } else {
-      fixed(stream_->floating ? 0x21 : 0x31, t.value);
-      point_ += x.encoded;
+  /// Adds a number: an integer, or a double's bits.
+  void add_number(const point_frame& f, std::uint64_t value) {
+    begin_point(f, stream_->aggregation != aggregation_kind::last_value);
+    fixed(point_, stream_->floating ? 0x21 : 0x31, value);
+    exemplars(f, 0x2A);
+    point_ += f.labels;
+    end_point();
+  }
+
+  void add_histogram(const point_frame& f, const series_total& t, const otlpkit::detail::extremes& e) {
+    begin_point(f, true);
+    std::uint64_t count = 0;
+    for (const std::uint64_t c : t.counts) count += c;
+    fixed(point_, 0x21, count);
+    if (sums()) real(0x29, t.sum);
+    sdk::detail::append_field(point_, 0x32, 8 * t.counts.size());
+    for (const std::uint64_t c : t.counts) number(point_, c);
+    if (stream_->bounds.size() != 0) {
+      sdk::detail::append_field(point_, 0x3A, 8 * stream_->bounds.size());
+      for (std::size_t i = 0; i < stream_->bounds.size(); ++i)
+        number(point_, std::bit_cast<std::uint64_t>(stream_->bounds[i]));
     }
-    field(data_, 0x0A, point_);
-    ++points_;
+    exemplars(f, 0x42);
+    point_ += f.labels;
+    if (count != 0 && e.min <= e.max) {
+      real(0x59, e.min);
+      real(0x61, e.max);
+    }
+    end_point();
+  }
+
+  void add_exponential(const point_frame& f, const otlpkit::detail::exponential_buckets& b) {
+    begin_point(f, true);
+    std::uint64_t count = b.zeros();
+    std::string ranges;
+    const bool above = range(ranges, 0x42, b, false, count);
+    const bool below = range(ranges, 0x4A, b, true, count);
+    fixed(point_, 0x21, count);
+    if (sums()) real(0x29, b.sum());
+    signed_varint(point_, 0x30, above || below ? b.scale() : b.max_scale());
+    if (b.zeros() != 0) fixed(point_, 0x39, b.zeros());
+    point_ += ranges;
+    exemplars(f, 0x5A);
+    point_ += f.labels;
+    if (b.min() <= b.max()) {
+      real(0x61, b.min());
+      real(0x69, b.max());
+    }
+    end_point();
   }
 
   [[nodiscard]] std::size_t points() const noexcept { return points_; }
 
   /// Appends the message, framed for ScopeMetrics.metrics.
   void append_to(std::string& out) {
-    const instrument_kind kind = stream_->kind;
+    const aggregation_kind a = stream_->aggregation;
     const char temporality[2] = {0x10, static_cast<char>(delta_ ? 1 : 2)};
-    if (kind != instrument_kind::gauge) data_.append(temporality, 2);
-    if (kind == instrument_kind::counter) data_ += {0x18, 0x01};
+    if (a != aggregation_kind::last_value) data_.append(temporality, 2);
+    if (a == aggregation_kind::sum && stream_->monotonic) data_ += {0x18, 0x01};
     message_.clear();
-    field(message_, 0x0A, stream_->name.view());
     {
       platform::lock_guard lock{otlpkit::detail::global_metrics.guard};
-      text(0x12, stream_->description.view());
+      text(0x0A, stream_->name_view());
+      text(0x12, stream_->description_view());
     }
-    text(0x1A, stream_->unit.view());
-    field(message_, kind == instrument_kind::gauge ? 0x2A : kind == instrument_kind::histogram ? 0x4A : 0x3A, data_);
+    text(0x1A, stream_->entry->unit.view());
+    const unsigned char tag = a == aggregation_kind::last_value            ? 0x2A
+                              : a == aggregation_kind::explicit_buckets    ? 0x4A
+                              : a == aggregation_kind::exponential_buckets ? 0x52
+                                                                           : 0x3A;
+    field(message_, tag, data_);
     field(out, 0x12, message_);
   }
 
@@ -136,31 +118,84 @@ class metric_message {
     clean.resize(static_cast<std::size_t>(utf8::sanitize(content, clean.data()) - clean.data()));
     field(message_, tag, clean);
   }
-  void fixed(unsigned char tag, std::uint64_t v) {
-    point_.push_back(static_cast<char>(tag));
-    number(v);
+  static void fixed(std::string& out, unsigned char tag, std::uint64_t v) {
+    out.push_back(static_cast<char>(tag));
+    number(out, v);
   }
-  void number(std::uint64_t v) {
+  static void number(std::string& out, std::uint64_t v) {
     wire::byte bytes[8];
     wire::put_fixed(bytes, v);
-    point_.append(reinterpret_cast<const char*>(bytes), sizeof bytes);
+    out.append(reinterpret_cast<const char*>(bytes), sizeof bytes);
+  }
+  static void varint(std::string& out, std::uint64_t v) {
+    wire::byte bytes[10];
+    out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(wire::put_varint(bytes, v) - bytes));
+  }
+  static void signed_varint(std::string& out, unsigned char tag, std::int32_t v) {  // zigzag
+    if (v == 0) return;                                                             // the default
+    out.push_back(static_cast<char>(tag));
+    varint(out, (static_cast<std::uint32_t>(v) << 1) ^ static_cast<std::uint32_t>(v >> 31));
+  }
+  void real(unsigned char tag, double v) { fixed(point_, tag, std::bit_cast<std::uint64_t>(v)); }
+
+  void begin_point(const point_frame& f, bool starts) {
+    point_.clear();
+    if (starts) fixed(point_, 0x11, f.start);
+    fixed(point_, 0x19, f.now);
+  }
+  void end_point() {
+    field(data_, 0x0A, point_);
+    ++points_;
   }
 
-  void histogram(const otlpkit::detail::series& x, const series_total& t, const otlpkit::detail::extremes& e) {
-    std::uint64_t count = 0;
-    for (const std::uint64_t c : t.counts) count += c;
-    fixed(0x21, count);
-    fixed(0x29, std::bit_cast<std::uint64_t>(t.sum));
-    sdk::detail::append_field(point_, 0x32, 8 * t.counts.size());
-    for (const std::uint64_t c : t.counts) number(c);
-    if (stream_->bounds.size() != 0) {
-      sdk::detail::append_field(point_, 0x3A, 8 * stream_->bounds.size());
-      for (std::size_t i = 0; i < stream_->bounds.size(); ++i) number(std::bit_cast<std::uint64_t>(stream_->bounds[i]));
+  /// Instruments that go down have no sum worth the name.
+  [[nodiscard]] bool sums() const noexcept {
+    const instrument_kind k = stream_->entry->kind;
+    return k == instrument_kind::counter || k == instrument_kind::histogram;
+  }
+
+  /// One range of an exponential histogram, without the empty buckets at its ends. \return whether there is any
+  bool range(std::string& out, unsigned char tag, const otlpkit::detail::exponential_buckets& b, bool negative,
+             std::uint64_t& count) {
+    std::string counts;
+    std::int32_t first = 0, last = 0;
+    bool any = false;
+    b.for_each(negative, [&](std::int32_t index, std::uint64_t n) {
+      if (!any) {
+        first = index;
+      } else {
+        counts.append(static_cast<std::size_t>(index - last - 1), '\0');  // empty buckets in between
+      }
+      any = true;
+      last = index;
+      varint(counts, n);
+      count += n;
+    });
+    if (!any) return false;
+    std::string message;
+    signed_varint(message, 0x08, first);
+    field(message, 0x12, counts);
+    field(out, tag, message);
+    return true;
+  }
+
+  void exemplars(const point_frame& f, unsigned char tag) {
+    if (f.exemplars == nullptr) return;
+    for (const kept_exemplar& e : *f.exemplars) {
+      std::string message;
+      fixed(message, 0x11, e.time);
+      const bool floating = stream_->floating || stream_->aggregation == aggregation_kind::explicit_buckets ||
+                            stream_->aggregation == aggregation_kind::exponential_buckets;
+      fixed(message, floating ? 0x19 : 0x31,
+            floating && !stream_->floating
+                ? std::bit_cast<std::uint64_t>(static_cast<double>(static_cast<std::int64_t>(e.what.bits)))
+                : e.what.bits);
+      if (e.what.span.valid()) field(message, 0x22, {reinterpret_cast<const char*>(&e.what.span), sizeof e.what.span});
+      if (e.what.trace.valid())
+        field(message, 0x2A, {reinterpret_cast<const char*>(&e.what.trace), sizeof e.what.trace});
+      message += e.attributes;
+      field(point_, tag, message);
     }
-    point_ += x.encoded;
-    if (count == 0 || e.min > e.max) return;
-    fixed(0x59, std::bit_cast<std::uint64_t>(e.min));
-    fixed(0x61, std::bit_cast<std::uint64_t>(e.max));
   }
 
   const otlpkit::detail::stream* stream_ = nullptr;
