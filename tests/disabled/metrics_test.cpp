@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <otlpkit/metrics/macros.hpp>
+#include <otlpkit/metrics/observable.hpp>
 
 #include <doctest/doctest.h>
 
@@ -27,4 +28,22 @@ TEST_CASE("compiled out, instruments and macros take the same code and evaluate 
   latency.record(0.5);
   otlpkit::gauge<double> g{name};
   g.set(1);
+}
+
+TEST_CASE("compiled out, observable instruments take the same code and call no callback") {
+  bool called = false;
+  const otlpkit::observable_gauge<std::int64_t> depth{"depth",
+                                                      [&](auto& out) {
+                                                        called = true;
+                                                        out.observe(3, {{"queue", "a"}});
+                                                      },
+                                                      {.unit = "{item}"}};
+  const otlpkit::observable_counter<double> bytes{"bytes"};
+  const otlpkit::observable_up_down_counter<> open{"open", {.description = "d"}};
+  const otlpkit::metric_callback both{[&](otlpkit::observer& out) {
+    called = true;
+    out.observe(bytes, 1.0, {{"a", 1}});
+    out.observe(open, 2);
+  }};
+  CHECK_FALSE(called);
 }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <otlpkit/config.hpp>
+#include <otlpkit/export/batch_logs.hpp>
 #include <otlpkit/export/batch_spans.hpp>
 #include <otlpkit/sdk/exporter.hpp>
+#include <otlpkit/testing/log_record.hpp>
 #include <otlpkit/testing/span_record.hpp>
 
 #include <cstddef>
@@ -60,6 +62,16 @@ class memory_exporter final : public sdk::exporter {
       for_each_span(*b, [&out](const span_view& span, const span_origin& origin) {
         out.push_back(span_record::from(span, origin));
       });
+    }
+    return out;
+  }
+
+  /// Copies of the log records that arrived so far, in the order of arrival.
+  [[nodiscard]] std::vector<log_record> logs() const {
+    std::vector<log_record> out;
+    for (const auto& b : batches(sdk::signal::logs)) {
+      for_each_log(
+          *b, [&out](const log_view& log, const span_origin& origin) { out.push_back(log_record::from(log, origin)); });
     }
     return out;
   }

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: MIT
+#include <otlpkit/otlpkit.hpp>
+
+#include <support/log_recording.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace shop {
+OTLPKIT_SCOPE("shop.cart", "2.1");
+void say() { OTLPKIT_INFO("said"); }
+}  // namespace shop
+
+namespace shop::net {
+OTLPKIT_SCOPE("shop.net");
+void say() { OTLPKIT_DEBUG("said"); }
+}  // namespace shop::net
+
+#undef OTLPKIT_LOG_MIN_LEVEL
+#define OTLPKIT_LOG_MIN_LEVEL warn
+namespace {
+int compiled_from_warn(int& evaluated) {
+  OTLPKIT_INFO("not compiled", {"n", ++evaluated});
+  OTLPKIT_INFO_ONCE("not compiled", {"n", ++evaluated});
+  OTLPKIT_WARN("compiled", {"n", ++evaluated});
+  return evaluated;
+}
+}  // namespace
+#undef OTLPKIT_LOG_MIN_LEVEL
+#define OTLPKIT_LOG_MIN_LEVEL off
+namespace {
+void compiled_out(int& evaluated) { OTLPKIT_FATAL("not compiled", {"n", ++evaluated}); }
+}  // namespace
+#undef OTLPKIT_LOG_MIN_LEVEL
+#define OTLPKIT_LOG_MIN_LEVEL trace
+
+using namespace otlpkit;
+using support::log_recording;
+
+namespace {
+
+template <class Id>
+std::string hex(const Id& id) {
+  const hex_id<Id> h = to_hex(id);
+  return {h.text, sizeof h.text};
+}
+
+struct out_of_stock : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::vector<std::uint32_t> severities(log_recording& logs) {
+  std::vector<std::uint32_t> out;
+  for (const auto& r : logs.take()) out.push_back(r.severity);
+  return out;
+}
+
+void one_of_each() {
+  OTLPKIT_TRACE("m");
+  OTLPKIT_DEBUG("m");
+  OTLPKIT_INFO("m");
+  OTLPKIT_WARN("m");
+  OTLPKIT_ERROR("m");
+  OTLPKIT_FATAL("m");
+}
+
+}  // namespace
+
+TEST_CASE("each macro records its severity, by number and by name") {
+  log_recording logs;
+  one_of_each();
+  const auto records = logs.take();
+  REQUIRE(records.size() == 6);
+  const std::vector<std::pair<std::uint32_t, std::string>> expected{{1, "TRACE"}, {5, "DEBUG"},  {9, "INFO"},
+                                                                    {13, "WARN"}, {17, "ERROR"}, {21, "FATAL"}};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    CHECK(records[i].severity == expected[i].first);
+    CHECK(records[i].severity_text == expected[i].second);
+  }
+  log(severity::warn3, "m");
+  CHECK(logs.take_one().severity_text == "WARN3");
+  log(severity::off, "no record's severity");
+  CHECK(logs.take().empty());
+}
+
+TEST_CASE("a message is text of any kind, any other value, or none") {
+  log_recording logs;
+  const std::string text = "from a string";
+  char buffer[32] = "from a buffer";
+  const char* nothing = nullptr;
+  OTLPKIT_INFO("literal");
+  CHECK(logs.take_one().body == "literal");
+  OTLPKIT_INFO(text);
+  CHECK(logs.take_one().body == "from a string");
+  OTLPKIT_INFO(buffer);
+  CHECK(logs.take_one().body == "from a buffer");
+  OTLPKIT_INFO(text + "!");
+  CHECK(logs.take_one().body == "from a string!");
+  OTLPKIT_INFO(42);
+  CHECK(logs.take_one().body == 42);
+  OTLPKIT_INFO((std::map<std::string, int>{{"a", 1}}));
+  CHECK(logs.take_one().body.entries().at(0).first == "a");
+  OTLPKIT_INFO("");
+  CHECK(logs.take_one().body == "");
+  OTLPKIT_INFO(nothing);
+  CHECK(logs.take_one().body.kind() == testing::value::type::empty);
+  OTLPKIT_INFO("gr\xC3\xBC\xC3\x9F");
+  CHECK(logs.take_one().body == "gr\xC3\xBC\xC3\x9F");
+  OTLPKIT_INFO("cut \xC3");  // not UTF-8: bytes, as everywhere in OTLP
+  CHECK(logs.take_one().body.kind() == testing::value::type::bytes);
+}
+
+TEST_CASE("a byte that is not UTF-8 is found wherever it stands") {
+  log_recording logs;
+  for (std::size_t size = 1; size <= 40; ++size) {
+    for (std::size_t at = 0; at < size; ++at) {
+      std::string text(size, 'x');
+      text[at] = '\xFF';
+      OTLPKIT_INFO(text, {"k", text});
+      const auto record = logs.take_one();
+      const bool found = record.body.kind() == testing::value::type::bytes &&
+                         record.attributes["k"].kind() == testing::value::type::bytes;
+      CHECK_MESSAGE(found, size, " bytes, at ", at);
+    }
+  }
+}
+
+TEST_CASE("a record belongs to the span it was made in") {
+  log_recording logs;
+  OTLPKIT_INFO("outside");
+  auto record = logs.take_one();
+  CHECK(record.trace_id == "");
+  CHECK(record.span_id == "");
+  CHECK(record.flags == 0);
+  std::string trace, inner;
+  {
+    OTLPKIT_SPAN("outer");
+    {
+      const span_guard s{"inner"};
+      trace = hex(s.context().trace);
+      inner = hex(s.context().span);
+      OTLPKIT_INFO("inside", {"k", 1});
+      record = logs.take_one();
+      CHECK(record.trace_id == trace);
+      CHECK(record.span_id == inner);
+      CHECK(record.flags == (flag_sampled | flag_random));
+      OTLPKIT_INFO("inside, and not plain", {"k", std::vector<int>{1}});
+      CHECK(logs.take_one().span_id == inner);
+      log(severity::info, "told otherwise", {}, {.context = no_parent});
+      CHECK(logs.take_one().span_id == "");
+    }
+    log(severity::info, "told the span", {}, {.context = span_context{{{1, 2}}, {3}, 0, true, {}}});
+    CHECK(logs.take_one().span_id == hex(span_id{3}));
+    OTLPKIT_INFO("outer again");
+    record = logs.take_one();
+    CHECK(record.trace_id == trace);
+    CHECK(record.span_id != inner);
+  }
+}
+
+TEST_CASE("a record belongs to an unsampled span too, and says that it is not sampled") {
+  log_recording logs;
+  const span_context remote{{{1, 2}}, {3}, 0, true, {}};
+  const span_guard s{"unsampled", {}, {.parent = remote}};
+  OTLPKIT_INFO("inside");
+  const auto record = logs.take_one();
+  CHECK(record.trace_id == hex(remote.trace));
+  CHECK(record.span_id == hex(s.context().span));
+  CHECK(record.flags == 0);
+}
+
+TEST_CASE("records lie between start and end of the span they were made in") {
+  log_recording logs;
+  std::vector<testing::span_record> spans;
+  for (int i = 0; i < 100; ++i) {
+    OTLPKIT_SPAN("op");
+    OTLPKIT_INFO("inside");
+  }
+  detail::global_runtime.spans.drain([&](std::uint16_t, std::string_view framed) {
+    return for_each_span(framed, {}, [&](const span_view& s, const span_origin& o) {
+      spans.push_back(testing::span_record::from(s, o));
+    });
+  });
+  const auto records = logs.take();
+  REQUIRE(spans.size() == records.size());
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    CHECK(records[i].time >= spans[i].start);
+    CHECK(records[i].time <= spans[i].end);
+    CHECK(records[i].observed_time == records[i].time);
+  }
+}
+
+TEST_CASE("a time given is when it happened, and now is when it was observed") {
+  log_recording logs;
+  log(severity::info, "m", {}, {.time = 5});
+  const auto record = logs.take_one();
+  CHECK(record.time == 5);
+  CHECK(record.observed_time > 1'700'000'000'000'000'000);
+}
+
+TEST_CASE("a diagnostic that is logged while a record is made harms neither") {
+  log_recording logs;
+  on_diagnostic([](diagnostic_level, std::string_view message) {
+    log(severity::warn, message, {{"from", "otlpkit"}});
+  });
+  static const instrumentation_scope nameless{""};  // which is told as it is used first
+  log(severity::info, "m", {{"k", 1}}, {.scope = &nameless});
+  on_diagnostic(nullptr);
+  const auto records = logs.take();
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].attributes["from"] == "otlpkit");
+  CHECK(records[1].body == "m");
+  CHECK(records[1].attributes["k"] == 1);
+}
+
+TEST_CASE("arguments are evaluated only if the record is kept") {
+  int evaluated = 0;
+  const auto message = [&] {
+    ++evaluated;
+    return "m";
+  };
+  OTLPKIT_INFO(message(), {"n", ++evaluated});
+  OTLPKIT_LOG_EVENT(severity::info, message(), message(), {"n", ++evaluated});
+  CHECK(evaluated == 0);  // no telemetry
+  log_recording logs;
+  set_log_level(severity::warn);
+  OTLPKIT_INFO(message(), {"n", ++evaluated});
+  OTLPKIT_INFO_ONCE(message(), {"n", ++evaluated});
+  OTLPKIT_INFO_EVERY(0, message(), {"n", ++evaluated});
+  CHECK(evaluated == 0);
+  OTLPKIT_WARN(message(), {"n", ++evaluated});
+  CHECK(evaluated == 2);
+  CHECK(logs.take().size() == 1);
+}
+
+TEST_CASE("what is below the compiled level is not there") {
+  log_recording logs;
+  int evaluated = 0;
+  CHECK(compiled_from_warn(evaluated) == 1);
+  CHECK(logs.take_one().body == "compiled");
+  compiled_out(evaluated);
+  CHECK(evaluated == 1);
+  CHECK(logs.take().empty());
+}
+
+TEST_CASE("the level can be changed at run time") {
+  log_recording logs;
+  set_log_level(severity::warn);
+  one_of_each();
+  CHECK(severities(logs) == std::vector<std::uint32_t>{13, 17, 21});
+  CHECK(!log_enabled(severity::info));
+  CHECK(log_enabled(severity::warn));
+  set_log_level(severity::trace);
+  one_of_each();
+  CHECK(severities(logs).size() == 6);
+  set_log_level(severity::off);
+  one_of_each();
+  CHECK(severities(logs).empty());
+  log(severity::unspecified, "passes every level");
+  CHECK(logs.take_one().severity_text == "");
+}
+
+TEST_CASE("a scope may have a level of its own, by its name or the beginning of it") {
+  log_recording logs;
+  const auto count = [&] {
+    shop::say();
+    shop::net::say();
+    OTLPKIT_INFO("other");
+    std::string scopes;
+    for (const auto& r : logs.take()) scopes += r.scope + " ";
+    return scopes;
+  };
+  CHECK(count() == "shop.cart shop.net otlpkit ");
+  set_log_level("shop.cart", severity::warn);
+  CHECK(count() == "shop.net otlpkit ");
+  set_log_level("shop.*", severity::off);
+  CHECK(count() == "otlpkit ");
+  set_log_level("shop.cart", severity::info);  // the full name wins over the beginning
+  CHECK(count() == "shop.cart otlpkit ");
+  set_log_level("shop.n*", severity::trace);  // the longer beginning wins
+  CHECK(count() == "shop.cart shop.net otlpkit ");
+  set_log_level(severity::error);
+  CHECK(count() == "shop.cart shop.net ");
+  CHECK(!log_enabled(severity::info));
+  log(severity::unspecified, "passes every level");
+  CHECK(logs.take().size() == 1);
+}
+
+TEST_CASE("levels hold for threads that log while they change") {
+  log_recording logs;
+  log_recording::queue(std::size_t{64} << 20, 1'000'000);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      while (!stop.load()) shop::say();
+    });
+  }
+  for (int i = 0; i < 300; ++i) {
+    set_log_level("shop.cart", i % 2 == 0 ? severity::off : severity::info);
+    set_log_level(i % 3 == 0 ? severity::warn : severity::trace);
+  }
+  set_log_level("shop.cart", severity::off);
+  stop = true;
+  for (std::thread& t : threads) t.join();
+  static_cast<void>(logs.take());
+  shop::say();
+  CHECK(logs.take().empty());
+}
+
+TEST_CASE("attributes stay within the limits, and the record says what was dropped") {
+  log_recording logs{0, {.count = 2, .value_length = 4, .depth = 64}};
+  OTLPKIT_INFO("a longer message", {"a", 1}, {"b", "123456"}, {"c", 3}, {"d", 4});
+  auto record = logs.take_one();
+  CHECK(record.attributes.size() == 2);
+  CHECK(record.attributes["b"] == "1234");
+  CHECK(record.dropped_attributes == 2);
+  CHECK(record.body == "a longer message");  // the limits are of attributes
+  OTLPKIT_INFO("m", {"b", "123456"});
+  record = logs.take_one();
+  CHECK(record.attributes["b"] == "1234");
+  CHECK(record.dropped_attributes == 0);
+  OTLPKIT_INFO("m", {"a", 1}, {"b", 2}, {"c", 3});
+  record = logs.take_one();
+  CHECK(record.attributes.size() == 2);
+  CHECK(record.dropped_attributes == 1);
+  OTLPKIT_INFO("m", {"a", 1}, {"b", 2}, {"a", 3});
+  record = logs.take_one();
+  CHECK(record.attributes["a"] == 3);
+  CHECK(record.attributes["b"] == 2);
+  CHECK(record.dropped_attributes == 0);
+}
+
+TEST_CASE("an event has a name") {
+  log_recording logs;
+  OTLPKIT_LOG_EVENT(severity::info, "user.login", "logged in", {"user_id", "u-1"});
+  auto record = logs.take_one();
+  CHECK(record.event_name == "user.login");
+  CHECK(record.body == "logged in");
+  CHECK(record.attributes["user_id"] == "u-1");
+  OTLPKIT_LOG_EVENT(severity::info, std::string{"device.crash"}, nullptr);
+  record = logs.take_one();
+  CHECK(record.event_name == "device.crash");
+  CHECK(record.body.kind() == testing::value::type::empty);
+}
+
+TEST_CASE("an exception becomes type and message, and fields of the same name win") {
+  log_recording logs;
+  try {
+    throw out_of_stock{"only 3 left"};
+  } catch (const std::exception& e) {
+    OTLPKIT_LOG_EXCEPTION(severity::warn, e, "cannot reserve", {"product_id", "p-1"});
+    log(severity::warn, "m", {{"exception.message", "hidden"}}, {.exception = &e});
+  }
+  const auto records = logs.take();
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].attributes["exception.type"].as_string().find("out_of_stock") != std::string::npos);
+  CHECK(records[0].attributes["exception.message"] == "only 3 left");
+  CHECK(records[0].attributes["product_id"] == "p-1");
+  CHECK(records[1].attributes["exception.message"] == "hidden");
+  CHECK(records[1].attributes.size() == 2);
+}
+
+TEST_CASE("a message may be recorded once for each place") {
+  log_recording logs;
+  const auto say = [] { OTLPKIT_INFO_ONCE("once", {"k", 1}); };
+  set_log_level(severity::warn);
+  say();  // not kept, so it was not recorded yet
+  set_log_level(severity::info);
+  for (int i = 0; i < 5; ++i) say();
+  OTLPKIT_INFO_ONCE("elsewhere");
+  CHECK(logs.take().size() == 2);
+}
+
+TEST_CASE("a message may be recorded once in an interval, with how many were suppressed") {
+  using namespace std::chrono_literals;
+  log_recording logs;
+  for (int i = 0; i < 10; ++i) OTLPKIT_WARN_EVERY(1h, "full", {"i", i});
+  auto records = logs.take();
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].attributes["i"] == 0);
+  CHECK(records[0].attributes.size() == 1);
+  for (int i = 0; i < 3; ++i) OTLPKIT_LOG_EVERY(severity::warn, 0, "each");
+  CHECK(logs.take().size() == 3);
+}
+
+TEST_CASE("a throttle admits one per interval and counts the others, from all threads") {
+  detail::log_throttle t;
+  std::uint64_t suppressed = 99;
+  CHECK(t.admit(1'000, 100, suppressed));
+  CHECK(suppressed == 0);
+  CHECK(!t.admit(1'000, 100, suppressed));
+  CHECK(!t.admit(1'099, 100, suppressed));
+  CHECK(t.admit(1'100, 100, suppressed));
+  CHECK(suppressed == 2);
+  CHECK(t.admit(5'000, 100, suppressed));
+  CHECK(suppressed == 0);
+
+  std::atomic<int> admitted{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      std::uint64_t ignored = 0;
+      for (int n = 0; n < 1'000; ++n) admitted += t.admit(10'000, 1'000, ignored) ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(admitted == 1);
+  CHECK(t.admit(11'000, 1'000, suppressed));
+  CHECK(suppressed == 7'999);
+
+  CHECK(detail::interval_ns(std::chrono::milliseconds{5}) == 5'000'000);
+  CHECK(detail::interval_ns(std::chrono::duration<double>{0.5}) == 500'000'000);
+  CHECK(detail::interval_ns(2) == 2'000'000'000);
+  CHECK(detail::interval_ns(-1) == 0);
+  CHECK(detail::interval_ns(std::chrono::hours::max()) > 0);
+}
+
+TEST_CASE("records may be mirrored as events of their span") {
+  log_recording logs{detail::mode_log_events};
+  {
+    OTLPKIT_SPAN("op");
+    OTLPKIT_WARN("nearly full", {"free", 3});
+    OTLPKIT_LOG_EVENT(severity::info, "user.login", nullptr, {"user_id", "u-1"});
+  }
+  OTLPKIT_INFO("outside of any span");
+  CHECK(logs.take().size() == 3);
+  int spans = 0;
+  detail::global_runtime.spans.drain([&](std::uint16_t, std::string_view framed) {
+    return for_each_span(framed, {}, [&](const span_view& view, const span_origin& origin) {
+      ++spans;
+      const auto s = testing::span_record::from(view, origin);
+      REQUIRE(s.events.size() == 2);
+      CHECK(s.events[0].name == "log");
+      CHECK(s.events[0].attributes["otlpkit.log.severity"] == "WARN");
+      CHECK(s.events[0].attributes["otlpkit.log.message"] == "nearly full");
+      CHECK(s.events[0].attributes["free"] == 3);
+      CHECK(s.events[1].name == "user.login");
+      CHECK(s.events[1].attributes["user_id"] == "u-1");
+    });
+  });
+  CHECK(spans == 1);
+}
+
+TEST_CASE("a record too large for the queue is counted, and large ones that fit arrive") {
+  log_recording logs;
+  const detail::record_drops before = detail::global_runtime.logs.dropped();
+  const std::string large(std::size_t{5} << 20, 'x');
+  OTLPKIT_INFO(large, {"k", large.substr(0, 100'000)});
+  const auto record = logs.take_one();
+  CHECK(record.body.as_string().size() == large.size());
+  CHECK(record.attributes["k"].as_string().size() == 100'000);
+  OTLPKIT_INFO(large + large);
+  CHECK(logs.take().empty());
+  CHECK(detail::global_runtime.logs.dropped().too_large - before.too_large == 1);
+}
+
+TEST_CASE("eight threads lose no record that is not counted") {
+  log_recording logs;
+  log_recording::queue(std::size_t{256} << 10, 2'048);
+  const detail::record_drops before = detail::global_runtime.logs.dropped();
+  constexpr int each = 5'000;
+  std::atomic<int> running{8};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < each; ++i) OTLPKIT_INFO("work", {"thread", t}, {"i", i});
+      --running;
+    });
+  }
+  std::vector<int> next(8, 0);
+  std::uint64_t arrived = 0;
+  const auto take = [&] {
+    for (const auto& r : logs.take()) {
+      ++arrived;
+      int& expected = next[static_cast<std::size_t>(r.attributes["thread"].as_int())];
+      if (r.attributes["i"].as_int() < expected)
+        expected = each + 1;  // twice, or out of order
+      else
+        expected = static_cast<int>(r.attributes["i"].as_int()) + 1;
+    }
+  };
+  while (running.load() > 0) take();
+  for (std::thread& t : threads) t.join();
+  take();
+  for (const int n : next) CHECK(n <= each);
+  const detail::record_drops now = detail::global_runtime.logs.dropped();
+  CHECK(arrived + (now.queue_full - before.queue_full) == 8 * each);
+  CHECK(now.too_large == before.too_large);
+}
+
+TEST_CASE("logs work while spans are off, and say what context came from outside") {
+  log_recording logs;
+  detail::global_runtime.mode.store(detail::mode_logs | 1u << detail::log_level_shift, platform::release);
+  const span_context remote{{{1, 2}}, {3}, flag_sampled, true, {}};
+  const span_guard s{"not recorded", {}, {.parent = remote}};
+  OTLPKIT_INFO("inside");
+  CHECK(logs.take_one().span_id == hex(remote.span));
+}
