@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <otlpkit/core/runtime.hpp>
+#include <otlpkit/propagation/baggage.hpp>
+
+#include <cstdint>
+
+namespace otlpkit::inline OTLPKIT_ABI {
+
+namespace detail {
+
+/// What a task carries besides its current span. The entry lives in a scope object, or in the state of a forked task,
+/// which makes a copy of its parent's top one (`below` is then nullptr).
+struct carried_entry {
+  otlpkit::baggage baggage;
+  std::uint64_t deadline_ns = 0;   ///< platform::steady_ns() by which the task's work is wanted; 0: none
+  carried_entry* below = nullptr;  ///< what was carried before
+
+  /// What this task carries now; nullptr when it is nothing.
+  [[nodiscard]] static const carried_entry* current() noexcept {
+    const context_slot* const slot = this_thread.slot;
+    return slot != nullptr ? slot->carried : nullptr;
+  }
+
+  void push() noexcept {
+    context_slot& slot = current_slot();
+    below = slot.carried;
+    slot.carried = this;
+  }
+
+  /// Takes the entry off, wherever it is in the slot's stack; of another slot's nothing is changed: that slot is gone
+  /// or will be.
+  void remove() noexcept {
+    for (carried_entry** link = &current_slot().carried; *link != nullptr; link = &(*link)->below) {
+      if (*link != this) continue;
+      *link = below;
+      return;
+    }
+  }
+};
+
+}  // namespace detail
+
+/// The baggage this task carries. Without telemetry it is there just the same.
+[[nodiscard]] inline baggage current_baggage() noexcept {
+  const detail::carried_entry* const carried = detail::carried_entry::current();
+  return carried != nullptr ? carried->baggage : baggage{};
+}
+
+/// Makes baggage current as long as it lives: inject() sends it, tasks forked meanwhile carry it too. For use in one
+/// task.
+///
+///     otlpkit::baggage_scope with{otlpkit::current_baggage().with("tenant.id", tenant)};
+class [[nodiscard]] baggage_scope {
+ public:
+  explicit baggage_scope(baggage b) noexcept {
+    if (const detail::carried_entry* const outer = detail::carried_entry::current()) {
+      entry_.deadline_ns = outer->deadline_ns;
+    }
+    entry_.baggage = static_cast<baggage&&>(b);
+    entry_.push();
+  }
+  baggage_scope(const baggage_scope&) = delete;
+  baggage_scope& operator=(const baggage_scope&) = delete;
+  ~baggage_scope() { entry_.remove(); }
+
+ private:
+  detail::carried_entry entry_;
+};
+
+}  // namespace otlpkit::inline OTLPKIT_ABI
