@@ -16,7 +16,9 @@ packages_of() {
   local build=(g++ cmake ninja-build libc6-dev boost libfmt-dev libsqlite3-dev libssl-dev)
   case $1 in
     examples) say "${build[@]}" ;;
-    tests) say "${build[@]}" doctest-dev zlib1g-dev pkg-config openssl python3 python3-protobuf python3-opentelemetry-proto ;;
+    tests) say "${build[@]}" doctest-dev libspdlog-dev zlib1g-dev pkg-config openssl python3 python3-protobuf python3-opentelemetry-proto
+      packages_of prometheus ;;
+    prometheus) say prometheus ;;
     benchmarks) say "${build[@]}" libbenchmark-dev ;;
     clang) say clang clang-rt ;;
     lint) say clang-format-14 clang-tidy ;;
@@ -114,7 +116,7 @@ without_starting_services() {
 
 install_packages() {
   local runner=() options=(--no-install-recommends)
-  case " $* " in *-server* | *postgresql*) runner=(without_starting_services) ;; esac
+  case " $* " in *-server* | *postgresql* | *" prometheus "*) runner=(without_starting_services) ;; esac
   [ "${CI:-}" = true ] || options+=(--no-remove)  # outside CI, nothing of the machine's owner goes
   "${runner[@]}" apt install -y "${options[@]}" "$@" || {
     ! is_installed libboost1.74-dev || say "setup: libboost1.74-dev cannot be installed beside Boost 1.81: remove it and run this again" >&2

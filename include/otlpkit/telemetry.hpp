@@ -10,14 +10,23 @@
 #include <otlpkit/sdk/disabled.hpp>
 #else
 
+#include <otlpkit/export/console_logs.hpp>
 #include <otlpkit/export/console_tree.hpp>
 #include <otlpkit/export/otlp_http.hpp>
+#include <otlpkit/export/prometheus_endpoint.hpp>
+#include <otlpkit/propagation/propagation.hpp>
 #include <otlpkit/sdk/active_pipeline.hpp>
 #include <otlpkit/sdk/finalize.hpp>
+#include <otlpkit/sdk/metric_plan.hpp>
+#include <otlpkit/sdk/metric_pull.hpp>
 #include <otlpkit/sdk/metric_reader.hpp>
 #include <otlpkit/sdk/pipeline.hpp>
+#include <otlpkit/sdk/self_metrics.hpp>
+#include <otlpkit/sdk/span_metrics.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,21 +43,22 @@ namespace otlpkit::inline OTLPKIT_ABI {
 /// what is left, for at most settings::shutdown_timeout; a program that ends by exit() gets the same. There may be one
 /// at a time: a second one says so and does nothing. It can be shut down and made again. In a forked child telemetry
 /// goes on with a thread and a service.instance.id of its own.
-class telemetry {
+class [[nodiscard]] telemetry {
  public:
   /// \throws config_error for a setting given in code that cannot be used. What is wrong in the environment is reported
   /// and
   ///   passed over.
-  explicit telemetry(const settings& s = {}) : telemetry{s, otlpkit::environment{}} {}
+  [[nodiscard]] explicit telemetry(const settings& s = {}) : telemetry{s, otlpkit::environment{}} {}
 
   /// As above, with an environment of your own (tests).
-  telemetry(const settings& s, const otlpkit::environment& env);
+  [[nodiscard]] telemetry(const settings& s, const otlpkit::environment& env);
 
   telemetry(const telemetry&) = delete;
   telemetry& operator=(const telemetry&) = delete;
   ~telemetry() { shutdown(); }
 
-  /// Exports everything that ended before the call. False when `timeout` passed first.
+  /// Exports everything that ended before the call. False when `timeout` passed first, or when a shutdown that comes
+  /// meanwhile loses some of it. True at once when telemetry has ended: nothing is left to send.
   bool flush(std::chrono::milliseconds timeout = std::chrono::seconds{5}) {
     const auto p = sdk::active_pipeline::get(generation_);
     return p == nullptr || p->flush(sdk::pipeline::clock::now() + timeout);
@@ -62,6 +72,11 @@ class telemetry {
 
   /// What became of spans, metric points and log records so far; final after shutdown().
   [[nodiscard]] sdk::books books() const { return sdk::active_pipeline::read_books(generation_); }
+
+  /// The port a Prometheus endpoint listens on, 0 when there is none.
+  [[nodiscard]] std::uint16_t prometheus_port() const noexcept {
+    return generation_ == 0 ? std::uint16_t{0} : prometheus::detail::port_of_endpoint.load(platform::acquire);
+  }
 
   /// Every setting in force and where it comes from.
   [[nodiscard]] const sdk::configuration& configuration() const noexcept { return config_; }
@@ -87,6 +102,24 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
   return o;
 }
 
+/// The endpoint for Prometheus; nullptr, and a report, when it cannot listen. Throws only where code asked for it.
+[[nodiscard]] inline std::shared_ptr<exporter> make_prometheus(const configuration& c, boost::asio::io_context& io,
+                                                               std::shared_ptr<metric_pull> pull, bool may_throw) {
+  try {
+    prometheus::endpoint_options o;
+    o.host = c.prometheus_host;
+    o.port = c.prometheus_port;
+    o.collect = [pull = std::move(pull)] { return pull->collect(); };
+    return std::make_shared<prometheus::endpoint>(io, std::move(o));
+  } catch (const config_error& e) {
+    for (const char* setting : {"prometheus.host", "prometheus.port", "metrics.exporters"}) {
+      if (may_throw && c.origin_of(setting).from == origin::source::code) throw;
+    }
+    report(diagnostic_level::error, std::string{"metrics are not served to Prometheus: "} + e.what());
+    return nullptr;
+  }
+}
+
 /// The exporters the configuration asks for. One that cannot be made for a reason in the environment is reported and
 /// left out; a reason in code is thrown.
 [[nodiscard]] inline std::vector<std::shared_ptr<exporter>> make_exporters(const configuration& c,
@@ -96,7 +129,9 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
     const auto s = static_cast<signal>(i);
     if (!c.of(s).exports_to(exporter_kind::otlp)) continue;
     try {
-      made.push_back(std::make_shared<exporters::otlp_http_exporter>(io, otlp_options(c, s)));
+      std::shared_ptr<exporter> e = std::make_shared<exporters::otlp_http_exporter>(io, otlp_options(c, s));
+      const exporters::url& server = c.of(s).endpoint;
+      made.push_back(c.self_metrics ? self_metrics::observe(std::move(e), server.host, server.port) : std::move(e));
     } catch (const config_error& e) {
       const std::string prefix{to_string(s)};
       for (const char* setting : {".endpoint", ".certificate", ".client_key", ".client_certificate"}) {
@@ -107,7 +142,10 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
   }
   if (c.of(signal::traces).exports_to(exporter_kind::console))
     made.push_back(std::make_shared<exporters::console_tree>());
-  made.insert(made.end(), c.exporters.begin(), c.exporters.end());
+  if (c.of(signal::logs).exports_to(exporter_kind::console))
+    made.push_back(std::make_shared<exporters::console_logs>());
+  if (c.span_metrics) made.push_back(std::make_shared<span_metrics>());
+  for (const auto& e : c.exporters) made.push_back(c.self_metrics ? self_metrics::observe(e) : e);
   return made;
 }
 
@@ -125,30 +163,62 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
   const resource& described = c.resource;
   o.resource = std::make_shared<const std::string>(
       encode(in_forked_child ? after_fork(described, c.generated_instance_id) : described));
-  if (!c.of(signal::metrics).exporters.empty() || !c.exporters.empty()) {
-    const auto reader = std::make_shared<metric_reader>(metric_reader_options{.temporality = c.temporality});
-    o.collect_metrics = [reader](unix_ns now) { return reader->collect(now); };
+  std::shared_ptr<self_metrics> self;
+  if (c.self_metrics) {
+    self = std::make_shared<self_metrics>(c.of(signal::traces).max_queue_size, c.of(signal::logs).max_queue_size);
   }
-  o.make_exporters = [&c](boost::asio::io_context& io) { return make_exporters(c, io); };
+  metric_plan::use(c.views, c.histogram_aggregation);
+  use_exemplars(c.exemplar_filter);
+  const auto pushes = [](exporter_kind kind) { return kind != exporter_kind::prometheus; };
+  if (std::ranges::any_of(c.of(signal::metrics).exporters, pushes) || !c.exporters.empty()) {
+    const auto reader = std::make_shared<metric_reader>(metric_reader_options{.temporality = c.temporality});
+    o.collect_metrics = [reader, self](unix_ns now) {
+      const auto collect = [&] { return reader->collect(now); };
+      return self == nullptr ? collect() : self->around(collect);
+    };
+  }
+  o.span_processors = c.span_processors;
+  std::shared_ptr<metric_pull> pull;
+  if (c.of(signal::metrics).exports_to(exporter_kind::prometheus)) pull = std::make_shared<metric_pull>(o.resource);
+  o.make_exporters = [&c, pull, in_forked_child](boost::asio::io_context& io) {
+    auto made = make_exporters(c, io);
+    if (pull == nullptr) return made;
+    if (auto e = make_prometheus(c, io, pull, !in_forked_child)) made.push_back(std::move(e));
+    return made;
+  };
   auto& runtime = otlpkit::detail::global_runtime;
   runtime.spans.wake_items.store(c.of(signal::traces).max_export_batch_size, platform::relaxed);
   runtime.logs.wake_items.store(c.of(signal::logs).max_export_batch_size, platform::relaxed);
-  return std::make_shared<pipeline>(std::move(o));
+  auto made = std::make_shared<pipeline>(std::move(o));
+  if (self != nullptr) {
+    self->watch([p = std::weak_ptr{made}] {
+      const auto alive = p.lock();
+      return alive == nullptr ? books{} : alive->read_books();
+    });
+  }
+  return made;
 }
 
-/// The sampler to ask; nullptr stands for always_on. A sampler is kept for ever: a thread may be asking it when
-/// telemetry ends.
+/// Keeps an object for ever: a thread may be using it when telemetry ends. Under the lock of active_pipeline.
+template <class T>
+[[nodiscard]] T* keep(std::shared_ptr<T> object) {
+  static auto* const kept = new std::vector<std::shared_ptr<T>>;  // never destroyed, and in sight of leak checkers
+  return kept->emplace_back(std::move(object)).get();
+}
+
+/// The sampler to ask; nullptr stands for always_on.
 [[nodiscard]] inline otlpkit::sampler* lasting_sampler(const configuration& c) {
   switch (c.sampler) {
     case sampler_kind::always_on:
     case sampler_kind::parentbased_always_on: return nullptr;
     case sampler_kind::always_off:
-    case sampler_kind::parentbased_always_off: return new always_off_sampler;
+    case sampler_kind::parentbased_always_off: return keep<otlpkit::sampler>(std::make_shared<always_off_sampler>());
     case sampler_kind::traceidratio:
-    case sampler_kind::parentbased_traceidratio: return new trace_id_ratio_sampler{c.sampler_ratio};
+    case sampler_kind::parentbased_traceidratio:
+      return keep<otlpkit::sampler>(std::make_shared<trace_id_ratio_sampler>(c.sampler_ratio));
     case sampler_kind::custom: break;
   }
-  return (new std::shared_ptr<otlpkit::sampler>(c.custom_sampler))->get();
+  return keep(c.custom_sampler);
 }
 
 [[nodiscard]] inline bool follows_parent(sampler_kind kind) noexcept {
@@ -156,14 +226,43 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
          kind == sampler_kind::parentbased_traceidratio;
 }
 
+[[nodiscard]] inline propagators chosen_propagators(const configuration& c) noexcept {
+  propagators out;
+  for (const propagator_kind kind : c.propagators) {
+    switch (kind) {
+      case propagator_kind::tracecontext: out.add(propagator::tracecontext); break;
+      case propagator_kind::baggage: out.add(propagator::baggage); break;
+      case propagator_kind::b3: out.add(propagator::b3); break;
+      case propagator_kind::b3multi: out.add(propagator::b3multi); break;
+      case propagator_kind::jaeger: out.add(propagator::jaeger); break;
+    }
+  }
+  return out;
+}
+
+/// The bits of runtime::mode that say which log records are kept.
+[[nodiscard]] inline std::uint32_t log_mode(const log_record_configuration& c) noexcept {
+  severity least = c.level;
+  for (const auto& [scope, level] : c.scopes) least = std::min(least, level);
+  std::uint32_t mode = static_cast<std::uint32_t>(least) << otlpkit::detail::log_level_shift;
+  if (!c.scopes.empty()) mode |= otlpkit::detail::mode_log_scopes;
+  if (c.span_events) mode |= otlpkit::detail::mode_log_events;
+  return mode;
+}
+
 /// Puts into the runtime what instrumented code reads.
 inline void prepare_runtime(const configuration& c) {
+  set_propagators(chosen_propagators(c));
   otlpkit::detail::runtime& r = otlpkit::detail::global_runtime;
   const span_limit_configuration& l = c.span_limits;
   r.span_attributes = {.count = l.attribute_count, .value_length = l.attribute_value_length};
   r.event_attributes = {.count = l.event_attribute_count, .value_length = l.attribute_value_length};
   r.link_attributes = {.count = l.link_attribute_count, .value_length = l.attribute_value_length};
   r.log_attributes = {.count = c.log_limits.attribute_count, .value_length = c.log_limits.attribute_value_length};
+  otlpkit::detail::global_log_levels.reset();
+  set_log_level(c.log_records.level);
+  for (const auto& [scope, level] : c.log_records.scopes) static_cast<void>(set_log_level(scope, level));
+  r.keep_unsampled.store(!c.span_processors.empty(), platform::relaxed);
   r.max_events = l.event_count;
   r.max_links = l.link_count;
   r.spans.max_items.store(c.of(signal::traces).max_queue_size, platform::relaxed);
@@ -171,8 +270,7 @@ inline void prepare_runtime(const configuration& c) {
   r.spans.max_bytes.store(c.max_queue_bytes, platform::relaxed);
   r.logs.max_bytes.store(c.max_queue_bytes, platform::relaxed);
   r.sampler.store(lasting_sampler(c), platform::release);
-  r.ids.store(c.id_generator == nullptr ? nullptr : (new std::shared_ptr<otlpkit::id_generator>(c.id_generator))->get(),
-              platform::release);
+  r.ids.store(c.id_generator == nullptr ? nullptr : keep(c.id_generator), platform::release);
   r.clock.calibrate();
 }
 
@@ -185,10 +283,17 @@ inline telemetry::telemetry(const settings& s, const otlpkit::environment& env) 
     on_diagnostic(config_.diagnostics, config_.log_level.value_or(static_cast<diagnostic_level>(255)));
   }
   for (const std::string& warning : config_.warnings) report(diagnostic_level::warning, warning);
-  if (config_.disabled) return;
+  if (config_.disabled) {
+    set_propagators(sdk::detail::chosen_propagators(config_));  // contexts go on through a program that records nothing
+    return;
+  }
   std::uint32_t mode = detail::mode_traces | detail::mode_logs | detail::mode_metrics;
   if (sdk::detail::follows_parent(config_.sampler)) mode |= detail::mode_parent_based;
   if (config_.id_generator != nullptr) mode |= detail::mode_custom_ids;
+  mode |= sdk::detail::log_mode(config_.log_records);
+  // First, so that fork() takes the pipeline's lock before theirs, as the making of a pipeline does.
+  detail::join_process(detail::metric_hooks);
+  detail::join_process(detail::log_level_hooks);
   const auto kept = std::make_shared<const sdk::configuration>(config_);
   generation_ = sdk::active_pipeline::begin([kept](bool forked) { return sdk::detail::make_pipeline(*kept, forked); },
                                             mode, config_.books, config_.shutdown_timeout,

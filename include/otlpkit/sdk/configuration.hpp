@@ -3,6 +3,7 @@
 
 #include <otlpkit/core/environment_table.hpp>
 #include <otlpkit/core/resource.hpp>
+#include <otlpkit/log/severity.hpp>
 #include <otlpkit/sdk/batch.hpp>
 #include <otlpkit/sdk/settings.hpp>
 #include <otlpkit/sdk/url.hpp>
@@ -22,7 +23,8 @@
 namespace otlpkit::inline OTLPKIT_ABI::sdk {
 
 /// The exporters a list may name.
-enum class exporter_kind : std::uint8_t { otlp, console };
+enum class exporter_kind : std::uint8_t { otlp, console, prometheus };
+inline constexpr std::string_view exporter_names[] = {"otlp", "console", "prometheus"};
 
 /// The samplers OTEL_TRACES_SAMPLER may name, in the order of sampler_names.
 enum class sampler_kind : std::uint8_t {
@@ -105,6 +107,13 @@ struct log_limit_configuration {
   std::uint32_t attribute_value_length = unlimited;
 };
 
+/// Which log records are kept.
+struct log_record_configuration {
+  severity level = severity::trace;
+  std::vector<std::pair<std::string, severity>> scopes;  ///< names, or beginnings that end in an asterisk
+  bool span_events = false;                              ///< mirrored as events of their span
+};
+
 /// `settings` with every question answered: what was said in code, else in the environment, else the default. Made by
 /// finalize(); the SDK is built from this alone.
 struct configuration {
@@ -116,6 +125,8 @@ struct configuration {
   temporality_preference temporality{};
   otlpkit::histogram_aggregation histogram_aggregation{};
   otlpkit::exemplar_filter exemplar_filter{};
+  std::vector<metric_view> views;
+  bool span_metrics = false;
 
   sampler_kind sampler = sampler_kind::parentbased_always_on;
   double sampler_ratio = 1;                             ///< for the samplers by ratio
@@ -123,13 +134,16 @@ struct configuration {
   std::shared_ptr<otlpkit::id_generator> id_generator;  ///< null: random ids
   span_limit_configuration span_limits;
   log_limit_configuration log_limits;
+  log_record_configuration log_records;
   std::vector<propagator_kind> propagators;
 
   std::vector<std::shared_ptr<exporter>> exporters;  ///< the user's own
+  std::vector<std::shared_ptr<span_processor>> span_processors;
   std::size_t max_queue_bytes = 0;
   std::chrono::milliseconds shutdown_timeout{};
   std::string prometheus_host;
   std::uint16_t prometheus_port = 0;
+  bool self_metrics = false;
   bool books = false;
   diagnostic_callback diagnostics = nullptr;
   /// Least level of otlpkit's own messages; nothing when there shall be none.

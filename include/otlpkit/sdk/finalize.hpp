@@ -6,6 +6,8 @@
 #include <otlpkit/core/resource_detectors.hpp>
 #include <otlpkit/sdk/configuration.hpp>
 #include <otlpkit/sdk/finalize_signal.hpp>
+#include <otlpkit/sdk/log_levels.hpp>
+#include <otlpkit/sdk/metric_plan.hpp>
 #include <otlpkit/sdk/setting_picker.hpp>
 
 #include <algorithm>
@@ -35,6 +37,7 @@ class finalizer {
     finalize_signal<signal::logs>(s_, s_.logs, pick_, c_);
     choose_sampler();
     limits();
+    log_records();
     choose_propagators();
     rest();
     return std::move(c_);
@@ -150,6 +153,53 @@ class finalizer {
               v::log_attribute_value_length_limit, v::attribute_value_length_limit);
   }
 
+  void log_records() {
+    const log_record_settings& said = s_.log_records;
+    log_record_configuration& out = c_.log_records;
+    const auto check = [](const std::string& name, severity level) {
+      if (level < severity::trace || level > severity::off) {
+        throw config_error{name, std::to_string(static_cast<unsigned>(level)),
+                           "a severity from trace to fatal4, or off"};
+      }
+    };
+    origin level_from, scopes_from;
+    if (const auto text = pick_.env.text(variable::log_record_level)) {
+      log_level_list list = parse_log_levels(*text);
+      for (const std::string& entry : list.problems) {
+        pick_.env.warn(
+            variable::log_record_level, entry,
+            "trace, debug, info, warn, error, fatal or off, or one of these after the name of a scope and \"=\"",
+            "that entry is ignored");
+      }
+      const origin variable_origin{origin::source::environment, variable::log_record_level};
+      if (list.general) {
+        out.level = *list.general;
+        level_from = variable_origin;
+      }
+      if (!list.scopes.empty()) scopes_from = variable_origin;
+      out.scopes = std::move(list.scopes);
+    }
+    if (said.level) {
+      check("log_records.level", *said.level);
+      out.level = *said.level;
+      level_from = {origin::source::code};
+    }
+    for (const auto& [name, level] : said.scopes) {
+      if (name.empty()) throw config_error{"log_records.scopes", quoted(name), "the name of an instrumentation scope"};
+      check("log_records.scopes", level);
+      out.scopes.emplace_back(name, level);  // later ones win
+      scopes_from = {origin::source::code};
+    }
+    std::string scopes;
+    for (const auto& [name, level] : out.scopes) {
+      scopes.append(scopes.empty() ? "" : " ").append(name).append("=");
+      scopes.append(severity_names[static_cast<std::size_t>(level)]);
+    }
+    pick_.note("log_records.level", std::string{severity_names[static_cast<std::size_t>(out.level)]}, level_from);
+    pick_.note("log_records.scopes", scopes.empty() ? "none" : shown_text(scopes), scopes_from);
+    out.span_events = pick_.boolean("log_records.span_events", said.span_events, variable::log_span_events);
+  }
+
   void choose_propagators() {
     origin from;
     std::vector<propagator_kind> chosen{propagator_kind::tracecontext, propagator_kind::baggage};
@@ -193,7 +243,12 @@ class finalizer {
   void rest() {
     c_.exporters = s_.exporters;
     std::erase(c_.exporters, nullptr);
+    c_.span_processors = s_.span_processors;
+    std::erase(c_.span_processors, nullptr);
     c_.id_generator = s_.id_generator;
+    check_views(s_.views);
+    c_.views = s_.views;
+    c_.span_metrics = s_.span_metrics.value_or(false);
     c_.diagnostics = s_.diagnostics;
     if (s_.max_queue_bytes == 0) throw config_error{"max_queue_bytes", "0", "a number above zero"};
     if (s_.shutdown_timeout < s_.shutdown_timeout.zero()) {
@@ -206,6 +261,7 @@ class finalizer {
                said_if(c_.max_queue_bytes != standard.max_queue_bytes));
     pick_.note("shutdown_timeout", shown(c_.shutdown_timeout),
                said_if(c_.shutdown_timeout != standard.shutdown_timeout));
+    c_.self_metrics = pick_.boolean("self_metrics", s_.self_metrics, variable::self_metrics);
     c_.books = pick_.boolean("books", s_.books, variable::books);
 
     constexpr std::string_view levels[] = {"trace", "debug", "info", "warn", "warning",
@@ -220,12 +276,20 @@ class finalizer {
 
     const auto host = pick_.env.text(variable::prometheus_host);
     const auto port = pick_.env.integer(variable::prometheus_port, 0, 65535);
-    c_.prometheus_host = host.value_or(std::string{info(variable::prometheus_host).default_text});
-    c_.prometheus_port = static_cast<std::uint16_t>(port.value_or(default_number(variable::prometheus_port)));
-    pick_.note("prometheus_host", shown_text(c_.prometheus_host),
-               host ? origin{origin::source::environment, variable::prometheus_host} : origin{});
-    pick_.note("prometheus_port", std::to_string(c_.prometheus_port),
-               port ? origin{origin::source::environment, variable::prometheus_port} : origin{});
+    const prometheus_settings& said = s_.prometheus;
+    constexpr origin code{origin::source::code};
+    c_.prometheus_host =
+        !said.host.empty() ? said.host : host.value_or(std::string{info(variable::prometheus_host).default_text});
+    c_.prometheus_port =
+        said.port.value_or(static_cast<std::uint16_t>(port.value_or(default_number(variable::prometheus_port))));
+    pick_.note("prometheus.host", shown_text(c_.prometheus_host),
+               !said.host.empty() ? code
+               : host             ? origin{origin::source::environment, variable::prometheus_host}
+                                  : origin{});
+    pick_.note("prometheus.port", std::to_string(c_.prometheus_port),
+               said.port ? code
+               : port    ? origin{origin::source::environment, variable::prometheus_port}
+                         : origin{});
   }
 
   static origin said_if(bool different) noexcept { return different ? origin{origin::source::code} : origin{}; }

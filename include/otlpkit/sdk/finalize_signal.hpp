@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -193,7 +194,8 @@ class signal_finalizer {
   void exporters() {
     constexpr variable lists[] = {variable::traces_exporter, variable::metrics_exporter, variable::logs_exporter};
     const variable list = lists[static_cast<std::size_t>(kind_)];
-    const std::string expected = "a list of otlp, console or none";
+    const std::string expected =
+        kind_ == signal::metrics ? "a list of otlp, console, prometheus or none" : "a list of otlp, console or none";
     origin from{origin::source::code};
     if (own_.exporters) {
       const auto unknown = [&](const std::string& text) {
@@ -215,7 +217,7 @@ class signal_finalizer {
     if (general_.console == console_mode::off) std::erase(out_.exporters, exporter_kind::console);
     std::string text;
     for (const exporter_kind kind : out_.exporters) {
-      text.append(text.empty() ? "" : " ").append(kind == exporter_kind::otlp ? "otlp" : "console");
+      text.append(text.empty() ? "" : " ").append(exporter_names[static_cast<std::size_t>(kind)]);
     }
     if (!general_.exporters.empty()) text.append(text.empty() ? "" : " ").append("own");
     pick_.note(name("exporters"), text.empty() ? "none" : text, from);
@@ -224,7 +226,7 @@ class signal_finalizer {
   /// \return whether the list says anything that is known
   template <typename Unknown>
   [[nodiscard]] bool take_exporters(const std::vector<std::string>& names, Unknown&& unknown) {
-    constexpr std::string_view known[] = {"otlp", "console"};
+    const std::span<const std::string_view> known{exporter_names, kind_ == signal::metrics ? 3u : 2u};
     bool none = false;
     for (const std::string& text : names) {
       const auto index = index_of(known, text);

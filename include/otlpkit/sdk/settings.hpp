@@ -3,7 +3,9 @@
 
 #include <otlpkit/core/diagnostics.hpp>
 #include <otlpkit/core/resource.hpp>
+#include <otlpkit/log/severity.hpp>
 #include <otlpkit/sdk/compression.hpp>
+#include <otlpkit/sdk/metric_view.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -21,6 +23,7 @@ class id_generator;
 
 namespace sdk {
 class exporter;
+class span_processor;
 }  // namespace sdk
 
 /// Which temporality metrics are exported with (OTLP metrics exporter specification).
@@ -78,12 +81,18 @@ struct metric_settings {
   std::string certificate{};
   std::string client_key{};
   std::string client_certificate{};
-  std::optional<std::vector<std::string>> exporters{};        ///< of "otlp", "console"; an empty list means none
-  std::optional<std::chrono::milliseconds> interval{};        ///< between the starts of two exports, 60 s
+  std::optional<std::vector<std::string>> exporters{};  ///< of "otlp", "console", "prometheus"; an empty list: none
+  std::optional<std::chrono::milliseconds> interval{};  ///< between the starts of two exports, 60 s
   std::optional<std::chrono::milliseconds> export_timeout{};  ///< longest export by any exporter, 30 s; 0: no limit
   std::optional<temporality_preference> temporality{};        ///< cumulative
   std::optional<otlpkit::histogram_aggregation> histogram_aggregation{};  ///< explicit buckets
   std::optional<otlpkit::exemplar_filter> exemplar_filter{};              ///< trace_based
+};
+
+/// Where metrics are served, for exporters that name "prometheus".
+struct prometheus_settings {
+  std::string host{};                   ///< an address or name of this machine, "localhost"
+  std::optional<std::uint16_t> port{};  ///< 9464; 0: one the system chooses, see telemetry::prometheus_port()
 };
 
 /// How much of a span is kept. What goes beyond is counted as dropped.
@@ -100,6 +109,14 @@ struct span_limit_settings {
 struct log_limit_settings {
   std::optional<std::uint32_t> attribute_count{};         ///< 128
   std::optional<std::uint32_t> attribute_value_length{};  ///< no limit
+};
+
+/// Which log records are kept.
+struct log_record_settings {
+  std::optional<severity> level{};  ///< the least severity, trace: all that are compiled; OTLPKIT_LOG_LEVEL
+  /// Instrumentation scopes with a level of their own, by name, or by a beginning that ends in an asterisk.
+  std::vector<std::pair<std::string, severity>> scopes{};
+  std::optional<bool> span_events{};  ///< each is an event of its span too; OTLPKIT_LOG_SPAN_EVENTS
 };
 
 /// What `telemetry` is made from. Every member may stay as it is: then the OTEL_* variable decides, then the default.
@@ -127,10 +144,16 @@ struct settings {
   signal_settings traces{};
   metric_settings metrics{};
   signal_settings logs{};
+  prometheus_settings prometheus{};
+  std::vector<metric_view> views{};    ///< change what is exported of instruments
+  std::optional<bool> span_metrics{};  ///< count and time spans by name, as metrics; no
   console_mode console = console_mode::automatic;
 
   /// Your own, next to those the lists name. When no list and no endpoint is given anywhere, they are the only ones.
   std::vector<std::shared_ptr<sdk::exporter>> exporters{};
+
+  /// What sees finished spans before they are exported, in this order.
+  std::vector<std::shared_ptr<sdk::span_processor>> span_processors{};
 
   std::size_t max_queue_bytes = std::size_t{8} << 20;  ///< memory for waiting items of each signal, 8 MiB
   std::chrono::milliseconds shutdown_timeout{5000};    ///< the destructor's deadline, all signals together
@@ -142,9 +165,11 @@ struct settings {
       attribute_value_length{};  ///< limit for spans and log records that state none of their own
   span_limit_settings span_limits{};
   log_limit_settings log_limits{};
+  log_record_settings log_records{};
   std::optional<std::vector<std::string>> propagators{};  ///< "tracecontext", "baggage", "b3", "b3multi", "jaeger"
 
-  std::optional<bool> books{};  ///< print one line of counts to standard error as telemetry ends; OTLPKIT_BOOKS
+  std::optional<bool> self_metrics{};  ///< otlpkit measures itself (otel.sdk.*), no; OTLPKIT_SELF_METRICS
+  std::optional<bool> books{};         ///< print one line of counts to standard error as telemetry ends; OTLPKIT_BOOKS
   diagnostic_callback diagnostics = nullptr;  ///< receives otlpkit's own messages; a line on standard error each
 };
 
