@@ -168,6 +168,8 @@ inline std::uint64_t begin(factory make, std::uint32_t mode_when_sending, bool p
   s.process.after_fork_in_child = &detail::after_fork_in_child;
   const bool first = !s.process.joined.load(platform::acquire);
   otlpkit::detail::join_process(s.process);
+  // The state may be one that another shared object made and joined with; the thread runs the code of this one.
+  platform::pin_module(reinterpret_cast<const void*>(&detail::wake));
   const std::lock_guard lock{s.mutex};
   if (s.alive != 0) {
     report(diagnostic_level::error, "a telemetry object lives already: this one does nothing (expected one at a time)");
