@@ -2,9 +2,12 @@
 // The life of the telemetry object.
 #include "exporters.hpp"
 
+#include <support/metric_points.hpp>
+
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -115,4 +118,40 @@ TEST_CASE("the resource names the service") {
   const auto batches = memory->batches(signal::traces);
   REQUIRE(batches.size() == 1);
   CHECK(otlpkit::resource_view{batches[0]->resource()}.service_name() == "test");
+}
+
+TEST_CASE("the last collection of metrics arrives, with no span or log record waiting beside it") {
+  const auto memory = std::make_shared<memory_exporter>();
+  otlpkit::telemetry telemetry{settings_for({memory}), no_variables};
+  for (int i = 0; i < 7; ++i) OTLPKIT_COUNTER("test.last_collection", {"n", i}).add();
+  CHECK(telemetry.shutdown(20s));
+  CHECK(memory->items(signal::metrics) >= 7);
+  const otlpkit::sdk::signal_books metrics = telemetry.books().metric_points();
+  CHECK(metrics.delivered == memory->items(signal::metrics));
+  CHECK(metrics.dropped() == 0);
+}
+
+TEST_CASE("views and the default aggregation of the settings decide what is exported") {
+  const auto memory = std::make_shared<memory_exporter>();
+  auto s = settings_for({memory});
+  s.views = {{.match = {.name = "test.renamed"}, .name = "test.by_country", .keep = {"country"}},
+             {.match = {.name = "test.unwanted*"}, .aggregation = otlpkit::aggregation::drop()}};
+  const otlpkit::environment exponential{
+      {"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram"}};
+  otlpkit::telemetry telemetry{s, exponential};
+  OTLPKIT_COUNTER("test.renamed", {"country", "de"}, {"user", 1}).add(2);
+  OTLPKIT_COUNTER("test.renamed", {"country", "de"}, {"user", 2}).add(3);
+  OTLPKIT_COUNTER("test.unwanted.a").add();  // dropped
+  OTLPKIT_HISTOGRAM("test.exponential").record(1.5);
+  CHECK(telemetry.flush(20s));
+  std::map<std::string, metric_points::metric> seen;
+  for (const auto& b : memory->batches(signal::metrics)) {
+    for (auto& m : metric_points::decode(b->scopes())) seen[m.name] = m;
+  }
+  CHECK(seen.count("test.renamed") == 0);
+  CHECK(seen.count("test.unwanted.a") == 0);
+  REQUIRE(seen["test.by_country"].points.size() == 1);
+  CHECK(seen["test.by_country"].points[0].integer == 5);
+  CHECK(seen["test.by_country"].points[0].labels == std::map<std::string, std::string>{{"country", "de"}});
+  CHECK(seen["test.exponential"].data == 10);
 }

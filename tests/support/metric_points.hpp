@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -158,7 +159,7 @@ inline metric decode_metric(std::string_view bytes) {
   return m;
 }
 
-inline std::vector<metric> decode(const std::vector<otlpkit::sdk::scope_items>& scopes) {
+inline std::vector<metric> decode(std::span<const otlpkit::sdk::scope_items> scopes) {
   std::vector<metric> out;
   for (const auto& s : scopes) {
     for (otlpkit::wire::reader f{s.items}; f.next();) out.push_back(decode_metric(f.bytes()));
