@@ -1,26 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <otlpkit/log/format.hpp>
 
+#include <support/count_allocations.hpp>
 #include <support/log_recording.hpp>
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <new>
 #include <stdexcept>
 #include <string>
-
-namespace {
-std::size_t allocations = 0;
-}
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* const memory = std::malloc(size)) return memory;
-  throw std::bad_alloc{};
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 struct unformattable {
   bool refuses = true;
@@ -64,9 +51,9 @@ TEST_CASE("short messages allocate nothing, long ones arrive whole") {
   log_recording logs;
   const std::string text(400, 'x');
   OTLPKIT_INFO(formatted("{} {}", text, 1), {"k", 1});  // the thread's buffers exist now
-  const std::size_t before = allocations;
+  const long before = support::allocations;
   for (int i = 0; i < 5; ++i) OTLPKIT_INFO(formatted("{} {}", text, i), {"k", i});
-  CHECK(allocations == before);
+  CHECK(support::allocations == before);
   static_cast<void>(logs.take());
   const std::string large(100'000, 'y');
   OTLPKIT_INFO(formatted("{}", large));

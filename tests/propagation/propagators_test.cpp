@@ -2,14 +2,13 @@
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/propagation/propagation.hpp>
 
-#include "support/span_recording.hpp"
+#include <support/count_allocations.hpp>
+#include <support/span_recording.hpp>
 
 #include <doctest/doctest.h>
 
 #include <array>
-#include <cstdlib>
 #include <map>
-#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -19,8 +18,6 @@
 #include <vector>
 
 namespace {
-
-thread_local long allocations = 0;
 
 using headers = std::vector<std::pair<std::string, std::string>>;
 using otlpkit::propagator;
@@ -71,18 +68,6 @@ struct slot {
 
 }  // namespace
 
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* p = std::malloc(size != 0 ? size : 1)) return p;
-  throw std::bad_alloc{};
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(size != 0 ? size : 1);
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-
 TEST_CASE("every kind of carrier is read and written") {
   const auto is_parent = [](const auto& carrier) {
     const otlpkit::remote_context c = otlpkit::extract(carrier);
@@ -127,13 +112,13 @@ TEST_CASE("a traceparent is written and read without memory from the heap") {
   support::recording recording;
   const otlpkit::span_guard span{"root"};
   slot carrier;
-  allocations = 0;
+  support::allocations = 0;
   for (int i = 0; i < 100; ++i) {
     otlpkit::inject(carrier);
     const otlpkit::remote_context c = otlpkit::extract(carrier);
     if (c.span.span != span.context().span) FAIL("another span came back");
   }
-  CHECK(allocations == 0);
+  CHECK(support::allocations == 0);
 }
 
 TEST_CASE("a carrier that throws loses headers, nothing else") {
