@@ -90,6 +90,31 @@ TEST_CASE("flush sends what other threads ended, living or dead") {
   living.join();
 }
 
+TEST_CASE(
+    "64 threads record while threads are born and die and flush runs: what was recorded was delivered or counted") {
+  const auto memory = std::make_shared<memory_exporter>();
+  auto s = settings_for({memory});
+  s.traces.max_queue_size = 4096;  // full at times: drops are part of the sum
+  otlpkit::telemetry telemetry{s, no_variables};
+  constexpr std::size_t lines = 64, generations = 20, spans = 40;
+  std::atomic<std::size_t> done{0};
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < lines; ++i) {
+    threads.emplace_back([&] {
+      for (std::size_t g = 0; g < generations; ++g) std::thread{[] { record(spans); }}.join();
+      ++done;
+    });
+  }
+  while (done != lines) CHECK(telemetry.flush(60s));
+  for (auto& t : threads) t.join();
+  CHECK(telemetry.shutdown(60s));
+  const auto books = telemetry.books().spans();
+  CHECK(books.recorded == lines * generations * spans);
+  CHECK(books.delivered == memory->items(signal::traces));
+  CHECK(books.recorded == books.delivered + books.dropped());
+  CHECK(books.dropped(drop_reason::queue_full) == books.dropped());
+}
+
 TEST_CASE("flush comes to its end while threads go on recording") {
   const auto memory = std::make_shared<memory_exporter>();
   otlpkit::telemetry telemetry{settings_for({memory}), no_variables};
