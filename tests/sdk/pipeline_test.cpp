@@ -96,7 +96,7 @@ TEST_CASE(
   auto s = settings_for({memory});
   s.traces.max_queue_size = 4096;  // full at times: drops are part of the sum
   otlpkit::telemetry telemetry{s, no_variables};
-  constexpr std::size_t lines = 64, generations = 20, spans = 40;
+  constexpr std::size_t lines = 64, generations = 10, spans = 400;  // several chunks each
   std::atomic<std::size_t> done{0};
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < lines; ++i) {
