@@ -21,12 +21,12 @@ struct terminal_traits {
   /// Of standard output or error, from whether it is a terminal, its size, and the variables NO_COLOR
   /// (https://no-color.org: set and not empty means none), TERM=dumb and COLUMNS. A file or a pipe gets whole lines and
   /// no colours.
-  [[nodiscard]] static terminal_traits of(std::FILE* stream) noexcept {
+  [[nodiscard]] static terminal_traits of(std::FILE* stream) noexcept { return of(platform_host::stream(stream)); }
+  [[nodiscard]] static terminal_traits of(const platform_host::stream_facts& facts) noexcept {
     const auto variable = [](const char* name) {
       const char* value = std::getenv(name);
       return std::string_view{value == nullptr ? "" : value};
     };
-    const platform_host::stream_facts facts = platform_host::stream(stream);
     terminal_traits t;
     t.colour = facts.terminal && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
     t.width = facts.columns;
