@@ -213,7 +213,7 @@ std::string eventually(std::string_view part, Ask ask) {
   for (;;) {
     std::string answer = ask();
     if (answer.find(part) != answer.npos || std::chrono::steady_clock::now() > until) return answer;
-    std::this_thread::sleep_for(20ms);
+    std::this_thread::yield();  // asking takes a moment of its own
   }
 }
 
