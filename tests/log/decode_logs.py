@@ -4,7 +4,6 @@
 Standard input: the request's size as a decimal line, the request, then JSON: a list of records, in the request's order.
 With an argument it is the request itself in canonical hexadecimal that has to come out. Exit status 0: all is equal.
 """
-import json
 import pathlib
 import sys
 
@@ -12,7 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
-from otlp_values import actual_attributes, actual_value, expected_attributes, expected_value, parsed, repaired  # noqa: E402
+from otlp_values import actual_attributes, actual_value, expected_attributes, expected_value, judge, repaired  # noqa: E402
 
 
 def severity_text(number):
@@ -49,24 +48,8 @@ def actual_record(r):
     }
 
 
-def main():
-    size = int(sys.stdin.buffer.readline())
-    message = parsed(ExportLogsServiceRequest(), sys.stdin.buffer.read(size))
-    if len(sys.argv) > 1:
-        canonical = message.SerializeToString(deterministic=True).hex()
-        return None if canonical == sys.argv[1] else f"got      {canonical}\nexpected {sys.argv[1]}"
-    recorded = json.load(sys.stdin.buffer)
-    arrived = [r for resource in message.resource_logs for scope in resource.scope_logs for r in scope.log_records]
-    if len(arrived) != len(recorded):
-        return f"{len(arrived)} records arrived, {len(recorded)} were recorded"
-    for number, (got, want) in enumerate(zip(map(actual_record, arrived), map(expected_record, recorded))):
-        for field in want:
-            if got[field] != want[field]:
-                return f"record {number}, {field}:\n got  {got[field]!r:.2000}\n want {want[field]!r:.2000}"
-    if any(r.observed_time_unix_nano == 0 for r in arrived):
-        return "a record without observed time"
-    print(f"{len(arrived)} log records equal what was recorded")
-    return None
-
-
-sys.exit(main())
+sys.exit(judge(
+    ExportLogsServiceRequest(),
+    lambda m: (r for resource in m.resource_logs for scope in resource.scope_logs for r in scope.log_records),
+    actual_record, expected_record, "log records",
+    also=lambda arrived: "a record without observed time" if any(r.observed_time_unix_nano == 0 for r in arrived) else None))

@@ -3,6 +3,7 @@
 
 Text is the hexadecimal of the bytes the program had in hand; what must become of invalid UTF-8 is worked out here.
 """
+import json
 import struct
 import sys
 
@@ -69,3 +70,25 @@ def parsed(message, request):
     if message.ByteSize() != with_unknown:
         sys.exit(f"{with_unknown - message.ByteSize()} bytes of unknown fields")
     return message
+
+
+def judge(message, records_in, actual, expected, what, also=lambda arrived: None):
+    """The whole of a decoder: reads the size, the message and what was recorded from standard input and compares; with
+    an argument, only the canonical bytes. Returns what is wrong, or None."""
+    size = int(sys.stdin.buffer.readline())
+    parsed(message, sys.stdin.buffer.read(size))
+    if len(sys.argv) > 1:
+        canonical = message.SerializeToString(deterministic=True).hex()
+        return None if canonical == sys.argv[1] else f"got      {canonical}\nexpected {sys.argv[1]}"
+    recorded = json.load(sys.stdin.buffer)
+    arrived = list(records_in(message))
+    if len(arrived) != len(recorded):
+        return f"{len(arrived)} {what} arrived, {len(recorded)} were recorded"
+    for number, (got, want) in enumerate(zip(map(actual, arrived), map(expected, recorded))):
+        for field in want:
+            if got[field] != want[field]:
+                return f"{what} {number}, {field}:\n got  {got[field]!r:.2000}\n want {want[field]!r:.2000}"
+    if wrong := also(arrived):
+        return wrong
+    print(f"{len(arrived)} {what} equal what was recorded")
+    return None

@@ -4,14 +4,13 @@
 Standard input: the request's size as a decimal line, the request, then JSON: a list of spans, in the request's order.
 With an argument it is the request itself in canonical hexadecimal that has to come out. Exit status 0: all is equal.
 """
-import json
 import pathlib
 import sys
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
-from otlp_values import actual_attributes, expected_attributes, parsed, repaired  # noqa: E402
+from otlp_values import actual_attributes, expected_attributes, judge, repaired  # noqa: E402
 
 
 def expected_span(s):
@@ -53,22 +52,7 @@ def actual_span(s):
     }
 
 
-def main():
-    size = int(sys.stdin.buffer.readline())
-    message = parsed(ExportTraceServiceRequest(), sys.stdin.buffer.read(size))
-    if len(sys.argv) > 1:
-        canonical = message.SerializeToString(deterministic=True).hex()
-        return None if canonical == sys.argv[1] else f"got      {canonical}\nexpected {sys.argv[1]}"
-    recorded = json.load(sys.stdin.buffer)
-    arrived = [s for r in message.resource_spans for scope in r.scope_spans for s in scope.spans]
-    if len(arrived) != len(recorded):
-        return f"{len(arrived)} spans arrived, {len(recorded)} were recorded"
-    for number, (got, want) in enumerate(zip(map(actual_span, arrived), map(expected_span, recorded))):
-        for field in want:
-            if got[field] != want[field]:
-                return f"span {number}, {field}:\n got  {got[field]!r:.2000}\n want {want[field]!r:.2000}"
-    print(f"{len(arrived)} spans equal what was recorded")
-    return None
-
-
-sys.exit(main())
+sys.exit(judge(
+    ExportTraceServiceRequest(),
+    lambda m: (s for r in m.resource_spans for scope in r.scope_spans for s in scope.spans),
+    actual_span, expected_span, "spans"))

@@ -3,6 +3,7 @@
 
 #include <otlpkit/core/disabled.hpp>
 #include <otlpkit/core/id_types.hpp>
+#include <otlpkit/trace/returns_awaitable.hpp>
 
 #include <cstdint>
 #include <initializer_list>
@@ -118,20 +119,7 @@ template <class T>
 constexpr void record_result(span&, const T&) noexcept {}
 }  // namespace detail
 
-template <class T>
-concept awaitable_like = requires(T& t) {
-  t.await_ready();
-};
-
 namespace detail {
-template <class F>
-concept returns_awaitable = requires(F& fn, span& s) {
-  { fn() } -> awaitable_like;
-}
-|| requires(F& fn, span& s) {
-  { fn(s) } -> awaitable_like;
-};
-
 /// Calls `fn` with the span if it takes one.
 template <class F>
 constexpr decltype(auto) call_untraced(F&& fn) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/trace/returns_awaitable.hpp>
 #include <otlpkit/trace/span.hpp>
 
 #include <exception>
@@ -76,23 +77,6 @@ inline void record_current_exception(span& s) noexcept {
     s.fail("unknown");
   }
 }
-
-/// Something to be awaited: the work is still to be done when it is returned, and traced() for it is in
-/// otlpkit/asio/in_span.hpp.
-template <class T>
-concept awaitable_like = requires(T& t) {
-  t.await_ready();
-};
-
-namespace detail {
-template <class F>
-concept returns_awaitable = requires(F& fn, span& s) {
-  { fn() } -> awaitable_like;
-}
-|| requires(F& fn, span& s) {
-  { fn(s) } -> awaitable_like;
-};
-}  // namespace detail
 
 /// Runs `fn` in a span of its own and returns what it returns. An exception is recorded and passed on; so is the error
 /// in an expected-like result or a std::error_code it ends with. `fn` takes nothing, or the span.
