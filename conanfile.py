@@ -16,8 +16,8 @@ class OtlpkitConan(ConanFile):
     topics = ("opentelemetry", "otlp", "tracing", "metrics", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"with_sqlite": [True, False], "with_tls": [True, False]}
-    default_options = {"with_sqlite": False, "with_tls": True}
+    options = {"with_spdlog": [True, False], "with_sqlite": [True, False], "with_tls": [True, False]}
+    default_options = {"with_spdlog": False, "with_sqlite": False, "with_tls": True}
     no_copy_source = True
     exports_sources = "CMakeLists.txt", "cmake/*", "include/*", "otlpkit.pc.in", "LICENSE"
 
@@ -31,6 +31,8 @@ class OtlpkitConan(ConanFile):
     def requirements(self):
         self.requires("boost/[>=1.81 <2]", options={"header_only": True}, transitive_headers=True)
         self.requires("fmt/[>=9]", transitive_headers=True)
+        if self.options.with_spdlog:
+            self.requires("spdlog/[>=1.10 <2]", transitive_headers=True)
         if self.options.with_sqlite:
             self.requires("sqlite3/[>=3.40 <4]", transitive_headers=True)
         if self.options.with_tls:

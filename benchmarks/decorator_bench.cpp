@@ -5,6 +5,7 @@
 
 #include <otlpkit/cache/traced_cache.hpp>
 #include <otlpkit/db/traced_db.hpp>
+#include <otlpkit/db/transaction.hpp>
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/trace/detached.hpp>
 
@@ -62,9 +63,19 @@ void db_query(benchmark::State& state) {
            [&] { benchmark::DoNotOptimize(db.query("SELECT id, name, price FROM products WHERE id = $1", id)); });
 }
 
+/// Begins and commits one: two statements that do nothing.
+void transaction(benchmark::State& state) {
+  otlpkit::db::traced_db db{empty_database{}};
+  children(state, [&] {
+    auto tx = db.transaction();
+    tx.commit();
+  });
+}
+
 BENCHMARK(traced)->Name("decorator_traced")->Iterations(cases::burst / 2);
 BENCHMARK(detached)->Name("decorator_detached")->Iterations(cases::burst / 2);
 BENCHMARK(cache_get)->Name("decorator_cache_get")->Iterations(cases::burst / 4);
 BENCHMARK(db_query)->Name("decorator_db_query")->Iterations(cases::burst / 8);
+BENCHMARK(transaction)->Name("decorator_transaction")->Iterations(cases::burst / 16);
 
 }  // namespace

@@ -134,6 +134,67 @@ def rows(results):
     return table
 
 
+# What the cases are meant to reach: case, unit, must, wanted. "floor" and "plain" are ratios to other cases of the
+# run; "tick/8" is nanoseconds on a machine where a tick takes 8 of them.
+TARGETS = [
+    ("floor", "tick", 2.6, None),
+    ("span_empty", "floor", 1.7, 1.4),
+    ("span_3attrs", "floor", 2.4, 2.0),
+    ("span_3attrs_event", "floor", 3.2, 2.8),
+    ("trace_11", "floor", 2.5, 2.0),
+    ("span_unsampled", "floor", 0.35, 0.25),
+    ("span_no_sdk", "floor", 0.1, None),
+    ("span_3attrs_2threads", "span_3attrs", 1.15, 1.05),
+    ("counter", "tick/8", 1, None),
+    ("counter_2labels", "tick/8", 10, None),
+    ("histogram_exponential", "tick/8", 5, None),
+    ("log_2attrs", "floor", 2.4, 1.6),
+    ("inject", "tick/8", 15, None),
+    ("extract", "tick/8", 30, None),
+    ("export_e2e_cpu", "tick/8", 120, 80),
+    ("resume_traced", "resume_plain", 1.5, 1.35),
+]
+
+
+def targets(results, compiled):
+    """The table of targets: case, must, wanted, measured, and which of the two is met."""
+    by_name = {r["name"]: r for r in results}
+    table = []
+
+    def row(case, what, must, wanted, measured, bound):
+        limit = lambda v: "" if v is None else f"{bound} {v:g}"
+        ok = lambda v: measured <= v if bound == "<=" else measured >= v
+        met = "no" if not ok(must) else "wanted" if wanted is not None and ok(wanted) else "must"
+        table.append({"case": case, "what": what, "must": limit(must), "wanted": limit(wanted),
+                      "measured": round(measured, 2), "met": met})
+
+    for case, unit, must, wanted in TARGETS:
+        base = by_name.get("tick" if unit == "tick/8" else unit)
+        if case not in by_name or base is None:
+            continue
+        scale = base["ns_min"] / 8 if unit == "tick/8" else base["ns_min"]
+        row(case, "ns x 8 / tick" if unit == "tick/8" else f"x {unit}", must, wanted, by_name[case]["ns_min"] / scale,
+            "<=")
+    if "peer_ratio" in by_name.get("span_3attrs", {}):
+        row("span_3attrs", "times faster than the reference SDK", 20, None, by_name["span_3attrs"]["peer_ratio"], ">=")
+    recording = [r for r in results if not r["name"].startswith(("peer_", "export_", "flush_", "decorator_"))]
+    if recording:
+        row("recording cases", "allocations, the most of any", 0, None, max(round(r["allocs"], 2) for r in recording),
+            "<=")
+    if "export_e2e_cpu" in by_name:
+        row("export_e2e_cpu", "peak resident MiB", 16, None, by_name["export_e2e_cpu"]["peak_rss_kib"] / 1024, "<=")
+    sizes = {c["name"]: c for c in compiled}
+    if "otlpkit.hpp" in sizes:
+        row("otlpkit.hpp", "preprocessed lines", 45000, None, sizes["otlpkit.hpp"]["lines"], "<=")
+        peer = next((c for c in compiled if c["name"].startswith("peer: ")), None)
+        if peer:
+            row("otlpkit.hpp", "x the reference API header's time", 0.25, None,
+                sizes["otlpkit.hpp"]["seconds"] / peer["seconds"], "<=")
+    if "empty span" in sizes:
+        row("empty span", "bytes of code a site", 500, 300, sizes["empty span"]["code_bytes"], "<=")
+    return table
+
+
 def print_table(table):
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     for row in table:
@@ -174,7 +235,12 @@ def main():
             print(f"{c['name']}: {c['lines']} preprocessed lines, {c['seconds']:.2f} s to compile")
         else:
             print(f"{c['name']}: {c['code_bytes']} bytes of code, {c['object_bytes']} in the object file")
-    options.json.write_text(json.dumps({"machine": here, "results": results, "compile": compiled}, indent=1) + "\n")
+    aims = targets(results, compiled)
+    print("\ntargets: told, not enforced, as machines differ\n")
+    keys = ["case", "what", "must", "wanted", "measured", "met"]
+    print_table([keys] + [[str(t[k]) for k in keys] for t in aims])
+    options.json.write_text(json.dumps({"machine": here, "results": results, "compile": compiled, "targets": aims},
+                                       indent=1) + "\n")
 
 
 main()

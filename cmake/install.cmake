@@ -19,7 +19,7 @@ configure_package_config_file(cmake/otlpkitConfig.cmake.in "${PROJECT_BINARY_DIR
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/otlpkitConfigVersion.cmake"
   COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/otlpkitConfig.cmake" "${PROJECT_BINARY_DIR}/otlpkitConfigVersion.cmake"
-  DESTINATION "${package_dir}")
+  cmake/Findhiredis.cmake DESTINATION "${package_dir}")
 
 # The prefix is written relative to the file, so that an installed tree can be moved.
 file(RELATIVE_PATH pc_to_prefix "/${CMAKE_INSTALL_DATADIR}/pkgconfig" "/")

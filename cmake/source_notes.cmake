@@ -3,6 +3,7 @@
 #   // module: plugin.cpp                             a file beside it, built as a shared object next to the program
 #   // library: shared.cpp                            a file beside it, built as a shared library the program links
 #   // needs: example_cart                            other targets to build first
+#   // emits: telemetry                              it tells docs/telemetry_table what it emitted (support/emitted.hpp)
 #   // timeout: 300                                   seconds, instead of the default
 function(otlpkit_note source key out)
   file(STRINGS "${source}" lines LIMIT_COUNT 30 REGEX "^// ${key}: ")

@@ -1,7 +1,7 @@
 # The library: INTERFACE targets only, split by folder.
 #   otlpkit::api      what instrumented code includes: the light layers, standard library only
 #   otlpkit::otlpkit  everything that is header-only: adds the SDK, exporters and asio, on Boost and fmt
-#   otlpkit::sqlite, otlpkit::spdlog, otlpkit::tls  adapters, usable where their library is found
+#   otlpkit::sqlite, ::postgres, ::redis, ::spdlog, ::tls  adapters, usable where their library is found
 # Each header belongs to exactly one file set, so that it is installed with its target and verified to compile alone.
 
 set(include_dir "${PROJECT_SOURCE_DIR}/include")
@@ -43,7 +43,7 @@ endfunction()
 file(GLOB_RECURSE full_headers CONFIGURE_DEPENDS RELATIVE "${include_dir}" "${include_dir}/otlpkit/*.hpp")
 set(light_headers ${full_headers})
 list(FILTER light_headers INCLUDE REGEX
-  "^otlpkit/((otlpkit|fwd|version|config)\\.hpp|(core|trace|metrics|log|propagation|resilience|cache|db|messaging)/.*)$")
+  "^otlpkit/((otlpkit|fwd|version|config)\\.hpp|(core|trace|metrics|log|propagation|resilience|cache|lock|db|messaging)/.*)$")
 list(REMOVE_ITEM light_headers otlpkit/log/format.hpp)  # formatted messages are the part of log/ that wants fmt
 list(REMOVE_ITEM full_headers ${light_headers})
 
@@ -58,9 +58,12 @@ if(OTLPKIT_DISABLE)
   target_compile_definitions(otlpkit_api INTERFACE OTLPKIT_DISABLE)
 endif()
 
+list(APPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")  # Findhiredis
 otlpkit_adapter(sqlite PACKAGE SQLite3 LINKS SQLite::SQLite3 HEADERS "adapters/sqlite.*\\.hpp")
+otlpkit_adapter(postgres PACKAGE PostgreSQL LINKS PostgreSQL::PostgreSQL HEADERS "adapters/postgres.*\\.hpp")
+otlpkit_adapter(redis PACKAGE hiredis LINKS hiredis::hiredis HEADERS "adapters/redis.*\\.hpp")
 otlpkit_adapter(spdlog PACKAGE spdlog LINKS spdlog::spdlog HEADERS "adapters/spdlog.*\\.hpp")
-otlpkit_adapter(tls PACKAGE OpenSSL LINKS OpenSSL::SSL OpenSSL::Crypto HEADERS "export/tls.*\\.hpp")
+otlpkit_adapter(tls PACKAGE OpenSSL LINKS OpenSSL::SSL OpenSSL::Crypto HEADERS "(export|http)/tls.*\\.hpp")
 
 find_package(Boost 1.81 CONFIG REQUIRED)
 find_package(fmt REQUIRED)

@@ -22,7 +22,7 @@ packages_of() {
     benchmarks) say "${build[@]}" libbenchmark-dev ;;
     clang) say clang clang-rt ;;
     lint) say clang-format-14 clang-tidy ;;
-    services) say postgresql-15 libpq-dev redis-server libhiredis-dev nats-server ;;
+    services) say postgresql-15 libpq-dev redis-server libhiredis-dev ;;
     *) die "no package group called $1" ;;
   esac
 }

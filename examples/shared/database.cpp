@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "shared/database.hpp"
 
+#include "shared/migrations.hpp"
+
 #include <unistd.h>
 #include <cstdlib>
 #include <filesystem>
+#include <random>
 #include <stdexcept>
 #include <string>
+#include <system_error>
+#include <vector>
 
 namespace shop {
 namespace {
 
-struct migration {
-  std::int64_t number;
-  const char* sql;
-};
-
 // Appended to, never changed: a database remembers the numbers it has seen.
-constexpr migration migrations[] = {
-    {1, R"sql(
+const std::vector<migration>& shop_migrations() {
+  static const std::vector<migration> all{
+      {1, R"sql(
       CREATE TABLE products (
         id         TEXT PRIMARY KEY,
         name       TEXT NOT NULL,
@@ -27,14 +28,16 @@ constexpr migration migrations[] = {
         view_count BIGINT NOT NULL DEFAULT 0
       );
     )sql"},
-    {2, R"sql(
+      {2, R"sql(
       INSERT INTO products (id, name, price, currency, stock) VALUES
         ('p-1001', 'Espresso cup', 1290, 'EUR', 40),
         ('p-1002', 'Moka pot', 3450, 'EUR', 12),
         ('p-1003', 'Hand grinder', 8900, 'EUR', 3),
         ('p-1004', 'Copper kettle', 14900, 'EUR', 0);
     )sql"},
-};
+  };
+  return all;
+}
 
 std::string new_file() {
   std::string path = (std::filesystem::temp_directory_path() / "otlpkit-shop-XXXXXX").string();
@@ -44,30 +47,65 @@ std::string new_file() {
   return path;
 }
 
-}  // namespace
+#if __has_include(<libpq-fe.h>)
 
-void migrate(otlpkit::sqlite::connection& connection) {
-  connection.run_script("CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT PRIMARY KEY)");
-  for (const migration& m : migrations) {
-    const otlpkit::db::parameter number[] = {m.number};
-    if (!connection.query("SELECT 1 FROM schema_migrations WHERE number = $1", number).empty()) continue;
-    connection.run_script(std::string{"BEGIN;"} + m.sql + "INSERT INTO schema_migrations VALUES (" +
-                          std::to_string(m.number) + "); COMMIT");
-  }
+std::string new_schema() {
+  std::random_device random;
+  return "otlpkit_shop_" + std::to_string(random()) + "_" + std::to_string(::getpid());
 }
 
-database::database() : path_{new_file()} {
-  otlpkit::sqlite::connection first{path_};
+otlpkit::postgres::connection connection_to(const std::string& url, const std::string& schema) {
+  otlpkit::postgres::connection c{url, {.application_name = "otlpkit examples"}};
+  c.run_script("SET search_path TO " + schema);
+  return c;
+}
+
+#endif
+
+}  // namespace
+
+void migrate(database_connection& connection) { migrate(connection, shop_migrations()); }
+
+database::database() {
+  const char* const asked = std::getenv("DATABASE_URL");
+  if (asked != nullptr) url_ = asked;
+  if (url_.empty()) {
+    place_ = new_file();
+  } else if (!url_.starts_with("postgres://") && !url_.starts_with("postgresql://")) {
+    throw std::runtime_error{"DATABASE_URL is \"" + url_.substr(0, url_.find(':')) +
+                             ":...\": expected postgres://user@host/database, or nothing for SQLite"};
+  } else {
+#if __has_include(<libpq-fe.h>)
+    place_ = new_schema();
+    otlpkit::postgres::connection{url_}.run_script("CREATE SCHEMA " + place_);
+#else
+    throw std::runtime_error{"DATABASE_URL asks for PostgreSQL, and this was built without libpq"};
+#endif
+  }
+  database_connection first = open();
   migrate(first);
 }
 
 database::~database() {
-  std::error_code ignored;
-  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path_ + suffix, ignored);
+  if (url_.empty()) {
+    std::error_code ignored;
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(place_ + suffix, ignored);
+    return;
+  }
+#if __has_include(<libpq-fe.h>)
+  try {
+    otlpkit::postgres::connection{url_}.run_script("DROP SCHEMA " + place_ + " CASCADE");
+  } catch (const otlpkit::db::error&) {  // the server is gone, or a connection still uses it
+  }
+#endif
 }
 
-store database::connect() const {
-  return store{otlpkit::sqlite::connection{path_, {.name_space = "shop"}}};  // the path is nobody's business
+database_connection database::open() const {
+#if __has_include(<libpq-fe.h>)
+  if (!url_.empty()) return database_connection{connection_to(url_, place_)};
+#endif
+  // The path of the file is nobody's business.
+  return database_connection{otlpkit::sqlite::connection{place_, {.name_space = "shop"}}};
 }
 
 }  // namespace shop

@@ -14,3 +14,10 @@
 #else
 #define OTLPKIT_ABI v0_1
 #endif
+
+/// Before the definitions of functions that OTLPKIT_SEPARATE_COMPILATION leaves to otlpkit/src.hpp.
+#ifdef OTLPKIT_SEPARATE_COMPILATION
+#define OTLPKIT_DECL
+#else
+#define OTLPKIT_DECL inline
+#endif

@@ -2,7 +2,8 @@
 #pragma once
 
 // What main() includes: the telemetry object, its settings and the exporters. It brings Boost.Asio and Beast;
-// instrumented code includes otlpkit/otlpkit.hpp instead.
+// instrumented code includes otlpkit/otlpkit.hpp instead. A program with many units that include this one (tests, say)
+// compiles Beast once: define OTLPKIT_SEPARATE_COMPILATION for all of them, and include otlpkit/src.hpp in one.
 
 #include <otlpkit/otlpkit.hpp>
 
@@ -10,27 +11,12 @@
 #include <otlpkit/sdk/disabled.hpp>
 #else
 
-#include <otlpkit/export/console_logs.hpp>
-#include <otlpkit/export/console_tree.hpp>
-#include <otlpkit/export/otlp_http.hpp>
-#include <otlpkit/export/prometheus_endpoint.hpp>
-#include <otlpkit/propagation/propagation.hpp>
-#include <otlpkit/sdk/active_pipeline.hpp>
-#include <otlpkit/sdk/finalize.hpp>
-#include <otlpkit/sdk/metric_plan.hpp>
-#include <otlpkit/sdk/metric_pull.hpp>
-#include <otlpkit/sdk/metric_reader.hpp>
-#include <otlpkit/sdk/pipeline.hpp>
-#include <otlpkit/sdk/self_metrics.hpp>
-#include <otlpkit/sdk/span_metrics.hpp>
+#include <otlpkit/core/environment.hpp>
+#include <otlpkit/sdk/books.hpp>
+#include <otlpkit/sdk/configuration.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <memory>
-#include <string>
-#include <utility>
-#include <vector>
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
@@ -46,8 +32,7 @@ namespace otlpkit::inline OTLPKIT_ABI {
 class [[nodiscard]] telemetry {
  public:
   /// \throws config_error for a setting given in code that cannot be used. What is wrong in the environment is reported
-  /// and
-  ///   passed over.
+  ///   and passed over.
   [[nodiscard]] explicit telemetry(const settings& s = {}) : telemetry{s, otlpkit::environment{}} {}
 
   /// As above, with an environment of your own (tests).
@@ -59,24 +44,17 @@ class [[nodiscard]] telemetry {
 
   /// Exports everything that ended before the call. False when `timeout` passed first, or when a shutdown that comes
   /// meanwhile loses some of it. True at once when telemetry has ended: nothing is left to send.
-  bool flush(std::chrono::milliseconds timeout = std::chrono::seconds{5}) {
-    const auto p = sdk::active_pipeline::get(generation_);
-    return p == nullptr || p->flush(sdk::pipeline::clock::now() + timeout);
-  }
+  bool flush(std::chrono::milliseconds timeout = std::chrono::seconds{5});
 
   /// As the destructor. False when something was lost to the deadline. Later calls do nothing.
   bool shutdown() noexcept { return shutdown(config_.shutdown_timeout); }
-  bool shutdown(std::chrono::milliseconds timeout) noexcept {
-    return generation_ == 0 || sdk::active_pipeline::end(generation_, timeout);
-  }
+  bool shutdown(std::chrono::milliseconds timeout) noexcept;
 
   /// What became of spans, metric points and log records so far; final after shutdown().
-  [[nodiscard]] sdk::books books() const { return sdk::active_pipeline::read_books(generation_); }
+  [[nodiscard]] sdk::books books() const;
 
   /// The port a Prometheus endpoint listens on, 0 when there is none.
-  [[nodiscard]] std::uint16_t prometheus_port() const noexcept {
-    return generation_ == 0 ? std::uint16_t{0} : prometheus::detail::port_of_endpoint.load(platform::acquire);
-  }
+  [[nodiscard]] std::uint16_t prometheus_port() const noexcept;
 
   /// Every setting in force and where it comes from.
   [[nodiscard]] const sdk::configuration& configuration() const noexcept { return config_; }
@@ -88,218 +66,8 @@ class [[nodiscard]] telemetry {
 
 }  // namespace otlpkit::inline OTLPKIT_ABI
 
-namespace otlpkit::inline OTLPKIT_ABI::sdk::detail {
-
-[[nodiscard]] inline exporters::otlp_http_options otlp_options(const configuration& c, signal s) {
-  const signal_configuration& from = c.of(s);
-  exporters::otlp_http_options o;
-  o.signal = s;
-  o.url = from.endpoint.text();
-  o.headers = from.headers;
-  o.timeout = from.timeout;
-  o.compression = from.compression;
-  o.tls = {from.certificate, from.client_certificate, from.client_key};
-  return o;
-}
-
-/// The endpoint for Prometheus; nullptr, and a report, when it cannot listen. Throws only where code asked for it.
-[[nodiscard]] inline std::shared_ptr<exporter> make_prometheus(const configuration& c, boost::asio::io_context& io,
-                                                               std::shared_ptr<metric_pull> pull, bool may_throw) {
-  try {
-    prometheus::endpoint_options o;
-    o.host = c.prometheus_host;
-    o.port = c.prometheus_port;
-    o.collect = [pull = std::move(pull)] { return pull->collect(); };
-    return std::make_shared<prometheus::endpoint>(io, std::move(o));
-  } catch (const config_error& e) {
-    for (const char* setting : {"prometheus.host", "prometheus.port", "metrics.exporters"}) {
-      if (may_throw && c.origin_of(setting).from == origin::source::code) throw;
-    }
-    report(diagnostic_level::error, std::string{"metrics are not served to Prometheus: "} + e.what());
-    return nullptr;
-  }
-}
-
-/// The exporters the configuration asks for. One that cannot be made for a reason in the environment is reported and
-/// left out; a reason in code is thrown.
-[[nodiscard]] inline std::vector<std::shared_ptr<exporter>> make_exporters(const configuration& c,
-                                                                           boost::asio::io_context& io) {
-  std::vector<std::shared_ptr<exporter>> made;
-  for (std::size_t i = 0; i < signal_count; ++i) {
-    const auto s = static_cast<signal>(i);
-    if (!c.of(s).exports_to(exporter_kind::otlp)) continue;
-    try {
-      std::shared_ptr<exporter> e = std::make_shared<exporters::otlp_http_exporter>(io, otlp_options(c, s));
-      const exporters::url& server = c.of(s).endpoint;
-      made.push_back(c.self_metrics ? self_metrics::observe(std::move(e), server.host, server.port) : std::move(e));
-    } catch (const config_error& e) {
-      const std::string prefix{to_string(s)};
-      for (const char* setting : {".endpoint", ".certificate", ".client_key", ".client_certificate"}) {
-        if (c.origin_of(prefix + setting).from == origin::source::code) throw;
-      }
-      report(diagnostic_level::error, prefix + " are not exported: " + e.what());
-    }
-  }
-  if (c.of(signal::traces).exports_to(exporter_kind::console))
-    made.push_back(std::make_shared<exporters::console_tree>());
-  if (c.of(signal::logs).exports_to(exporter_kind::console))
-    made.push_back(std::make_shared<exporters::console_logs>());
-  if (c.span_metrics) made.push_back(std::make_shared<span_metrics>());
-  for (const auto& e : c.exporters) made.push_back(c.self_metrics ? self_metrics::observe(e) : e);
-  return made;
-}
-
-[[nodiscard]] inline std::shared_ptr<pipeline> make_pipeline(const configuration& c, bool in_forked_child) {
-  pipeline_options o;
-  for (std::size_t i = 0; i < signal_count; ++i) {
-    const signal_configuration& from = c.signals[i];
-    const bool metrics = static_cast<signal>(i) == signal::metrics;
-    o.signals[i] = {.on = true,
-                    .delay = from.schedule_delay,
-                    .export_timeout = from.export_timeout,
-                    .max_queue = metrics ? std::size_t{1} << 20 : from.max_queue_size,
-                    .max_batch = metrics ? std::size_t{1} << 20 : from.max_export_batch_size};
-  }
-  const resource& described = c.resource;
-  o.resource = std::make_shared<const std::string>(
-      encode(in_forked_child ? after_fork(described, c.generated_instance_id) : described));
-  std::shared_ptr<self_metrics> self;
-  if (c.self_metrics) {
-    self = std::make_shared<self_metrics>(c.of(signal::traces).max_queue_size, c.of(signal::logs).max_queue_size);
-  }
-  metric_plan::use(c.views, c.histogram_aggregation);
-  use_exemplars(c.exemplar_filter);
-  const auto pushes = [](exporter_kind kind) { return kind != exporter_kind::prometheus; };
-  if (std::ranges::any_of(c.of(signal::metrics).exporters, pushes) || !c.exporters.empty()) {
-    const auto reader = std::make_shared<metric_reader>(metric_reader_options{.temporality = c.temporality});
-    o.collect_metrics = [reader, self](unix_ns now) {
-      const auto collect = [&] { return reader->collect(now); };
-      return self == nullptr ? collect() : self->around(collect);
-    };
-  }
-  o.span_processors = c.span_processors;
-  std::shared_ptr<metric_pull> pull;
-  if (c.of(signal::metrics).exports_to(exporter_kind::prometheus)) pull = std::make_shared<metric_pull>(o.resource);
-  o.make_exporters = [&c, pull, in_forked_child](boost::asio::io_context& io) {
-    auto made = make_exporters(c, io);
-    if (pull == nullptr) return made;
-    if (auto e = make_prometheus(c, io, pull, !in_forked_child)) made.push_back(std::move(e));
-    return made;
-  };
-  auto& runtime = otlpkit::detail::global_runtime;
-  runtime.spans.wake_items.store(c.of(signal::traces).max_export_batch_size, platform::relaxed);
-  runtime.logs.wake_items.store(c.of(signal::logs).max_export_batch_size, platform::relaxed);
-  auto made = std::make_shared<pipeline>(std::move(o));
-  if (self != nullptr) {
-    self->watch([p = std::weak_ptr{made}] {
-      const auto alive = p.lock();
-      return alive == nullptr ? books{} : alive->read_books();
-    });
-  }
-  return made;
-}
-
-/// Keeps an object for ever: a thread may be using it when telemetry ends. Under the lock of active_pipeline.
-template <class T>
-[[nodiscard]] T* keep(std::shared_ptr<T> object) {
-  static auto* const kept = new std::vector<std::shared_ptr<T>>;  // never destroyed, and in sight of leak checkers
-  return kept->emplace_back(std::move(object)).get();
-}
-
-/// The sampler to ask; nullptr stands for always_on.
-[[nodiscard]] inline otlpkit::sampler* lasting_sampler(const configuration& c) {
-  switch (c.sampler) {
-    case sampler_kind::always_on:
-    case sampler_kind::parentbased_always_on: return nullptr;
-    case sampler_kind::always_off:
-    case sampler_kind::parentbased_always_off: return keep<otlpkit::sampler>(std::make_shared<always_off_sampler>());
-    case sampler_kind::traceidratio:
-    case sampler_kind::parentbased_traceidratio:
-      return keep<otlpkit::sampler>(std::make_shared<trace_id_ratio_sampler>(c.sampler_ratio));
-    case sampler_kind::custom: break;
-  }
-  return keep(c.custom_sampler);
-}
-
-[[nodiscard]] inline bool follows_parent(sampler_kind kind) noexcept {
-  return kind == sampler_kind::parentbased_always_on || kind == sampler_kind::parentbased_always_off ||
-         kind == sampler_kind::parentbased_traceidratio;
-}
-
-[[nodiscard]] inline propagators chosen_propagators(const configuration& c) noexcept {
-  propagators out;
-  for (const propagator_kind kind : c.propagators) {
-    switch (kind) {
-      case propagator_kind::tracecontext: out.add(propagator::tracecontext); break;
-      case propagator_kind::baggage: out.add(propagator::baggage); break;
-      case propagator_kind::b3: out.add(propagator::b3); break;
-      case propagator_kind::b3multi: out.add(propagator::b3multi); break;
-      case propagator_kind::jaeger: out.add(propagator::jaeger); break;
-    }
-  }
-  return out;
-}
-
-/// The bits of runtime::mode that say which log records are kept.
-[[nodiscard]] inline std::uint32_t log_mode(const log_record_configuration& c) noexcept {
-  severity least = c.level;
-  for (const auto& [scope, level] : c.scopes) least = std::min(least, level);
-  std::uint32_t mode = static_cast<std::uint32_t>(least) << otlpkit::detail::log_level_shift;
-  if (!c.scopes.empty()) mode |= otlpkit::detail::mode_log_scopes;
-  if (c.span_events) mode |= otlpkit::detail::mode_log_events;
-  return mode;
-}
-
-/// Puts into the runtime what instrumented code reads.
-inline void prepare_runtime(const configuration& c) {
-  set_propagators(chosen_propagators(c));
-  otlpkit::detail::runtime& r = otlpkit::detail::global_runtime;
-  const span_limit_configuration& l = c.span_limits;
-  r.span_attributes = {.count = l.attribute_count, .value_length = l.attribute_value_length};
-  r.event_attributes = {.count = l.event_attribute_count, .value_length = l.attribute_value_length};
-  r.link_attributes = {.count = l.link_attribute_count, .value_length = l.attribute_value_length};
-  r.log_attributes = {.count = c.log_limits.attribute_count, .value_length = c.log_limits.attribute_value_length};
-  otlpkit::detail::global_log_levels.reset();
-  set_log_level(c.log_records.level);
-  for (const auto& [scope, level] : c.log_records.scopes) static_cast<void>(set_log_level(scope, level));
-  r.keep_unsampled.store(!c.span_processors.empty(), platform::relaxed);
-  r.max_events = l.event_count;
-  r.max_links = l.link_count;
-  r.spans.max_items.store(c.of(signal::traces).max_queue_size, platform::relaxed);
-  r.logs.max_items.store(c.of(signal::logs).max_queue_size, platform::relaxed);
-  r.spans.max_bytes.store(c.max_queue_bytes, platform::relaxed);
-  r.logs.max_bytes.store(c.max_queue_bytes, platform::relaxed);
-  r.sampler.store(lasting_sampler(c), platform::release);
-  r.ids.store(c.id_generator == nullptr ? nullptr : keep(c.id_generator), platform::release);
-  r.clock.calibrate();
-}
-
-}  // namespace otlpkit::inline OTLPKIT_ABI::sdk::detail
-
-namespace otlpkit::inline OTLPKIT_ABI {
-
-inline telemetry::telemetry(const settings& s, const otlpkit::environment& env) : config_{sdk::finalize(s, env)} {
-  if (config_.diagnostics != nullptr || config_.origin_of("log_level").from != sdk::origin::source::fallback) {
-    on_diagnostic(config_.diagnostics, config_.log_level.value_or(static_cast<diagnostic_level>(255)));
-  }
-  for (const std::string& warning : config_.warnings) report(diagnostic_level::warning, warning);
-  if (config_.disabled) {
-    set_propagators(sdk::detail::chosen_propagators(config_));  // contexts go on through a program that records nothing
-    return;
-  }
-  std::uint32_t mode = detail::mode_traces | detail::mode_logs | detail::mode_metrics;
-  if (sdk::detail::follows_parent(config_.sampler)) mode |= detail::mode_parent_based;
-  if (config_.id_generator != nullptr) mode |= detail::mode_custom_ids;
-  mode |= sdk::detail::log_mode(config_.log_records);
-  // First, so that fork() takes the pipeline's lock before theirs, as the making of a pipeline does.
-  detail::join_process(detail::metric_hooks);
-  detail::join_process(detail::log_level_hooks);
-  const auto kept = std::make_shared<const sdk::configuration>(config_);
-  generation_ = sdk::active_pipeline::begin([kept](bool forked) { return sdk::detail::make_pipeline(*kept, forked); },
-                                            mode, config_.books, config_.shutdown_timeout,
-                                            [&] { sdk::detail::prepare_runtime(config_); });
-}
-
-}  // namespace otlpkit::inline OTLPKIT_ABI
+#ifndef OTLPKIT_SEPARATE_COMPILATION
+#include <otlpkit/impl/telemetry.hpp>
+#endif
 
 #endif

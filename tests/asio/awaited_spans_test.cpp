@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+// emits: telemetry
 #include <doctest/doctest.h>
 
 #include <asio/checks.hpp>
+#include <support/emitted.hpp>
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/strand.hpp>
@@ -108,6 +110,12 @@ TEST_CASE("a coroutine destroyed while suspended leaves spans that are abandoned
     CHECK(s.status == 0);
     CHECK(s.attributes.contains("otlpkit.abandoned") == (s.name != "main"));
   }
+  const auto abandoned =
+      std::find_if(spans.begin(), spans.end(), [](const span_record& s) { return s.name == "inner"; });
+  REQUIRE(abandoned != spans.end());
+  std::vector<span_record> of_mine{*abandoned};
+  of_mine[0].name = "caller";
+  support::emitted(of_mine);
 }
 
 TEST_CASE("in_span and traced run an awaitable in a span with its fields, and record what it fails with") {
@@ -250,4 +258,18 @@ TEST_CASE("a decorated call that returns an awaitable is observed until the resu
   CHECK(counted.wrong.load() == 0);
   const auto spans = recording.take();
   CHECK(std::count_if(spans.begin(), spans.end(), [](const auto& s) { return s.name == "operation"; }) == 3);
+}
+
+TEST_CASE("in_span takes the kind of its span") {
+  support::recording recording;
+  run_one([]() -> awaitable<void> {
+    co_await otlpkit::in_span("call", {{"n", 1}}, nothing({}), otlpkit::span_kind::client);
+    co_await otlpkit::in_span("serve", nothing({}), otlpkit::span_kind::server);
+    co_await otlpkit::in_span("plain", nothing({}));
+  });
+  const auto spans = recording.take();
+  CHECK(named(spans, "call").kind == 3);
+  CHECK(named(spans, "call").attributes["n"] == 1);
+  CHECK(named(spans, "serve").kind == 2);
+  CHECK(named(spans, "plain").kind == 1);
 }

@@ -309,3 +309,34 @@ TEST_CASE("two coroutines in one task are reported once, with the way to do it r
   CHECK(diagnostics.load() == 1);
   CHECK(last_diagnostic.find("otlpkit::co_spawn") != std::string::npos);
 }
+
+TEST_CASE("coroutines that are no task change threads: every span is there, none is left current, reported once") {
+  support::recording recording;
+  support::recording::queue(std::size_t{64} << 20, 200'000);
+  const diagnostics_kept kept;
+  otlpkit::detail::stray_guard_reported.store(false, otlpkit::platform::relaxed);
+  constexpr int count = 300;
+  asio::io_context io;
+  const auto wander = []() -> awaitable<void> {
+    OTLPKIT_SPAN("outer", {"n", 1});
+    for (int i = 0; i < 5; ++i) {
+      co_await asio::post(asio::use_awaitable);
+      OTLPKIT_SPAN("inner");
+      OTLPKIT_RECORD("i", i);
+      co_await pause_up_to(50);
+      OTLPKIT_EVENT("resumed", {"i", i});
+    }
+  };
+  for (int i = 0; i < count; ++i) asio::co_spawn(io, wander(), asio::detached);
+  for (int i = 0; i < count; ++i) {
+    asio::post(io, [] {
+      OTLPKIT_SPAN("callback");
+      OTLPKIT_RECORD("n", 1);
+    });
+  }
+  run_on(io, 4);
+  CHECK_FALSE(otlpkit::current_context().valid());
+  CHECK(recording.take().size() == count * 7);
+  CHECK(diagnostics.load() == 1);
+  CHECK(last_diagnostic.find("otlpkit::co_spawn") != std::string::npos);
+}

@@ -292,6 +292,58 @@ TEST_CASE("the reader is woken once per drain, when enough waits or something is
   drain(q);
 }
 
+TEST_CASE("a reader that looks again by itself is woken only when much waits, and again once it does not") {
+  static std::atomic<int> calls;
+  calls = 0;
+  record_queue& q = new_queue(plenty, 40'000);
+  q.wake_items.store(100, platform::relaxed);
+  q.wake.store([]() noexcept { ++calls; }, platform::relaxed);
+  q.reader_looks_again(true);
+  producer p{};
+  for (int i = 0; i < 8'000; ++i) record(q, p, "0123456789");
+  CHECK(q.waiting() > 100);
+  CHECK(calls == 0);
+  for (int i = 0; i < 12'000; ++i) record(q, p, "0123456789");
+  CHECK(q.waiting() > 10'000);  // a quarter of what may wait
+  CHECK(calls == 1);
+  drain(q);
+  q.reader_looks_again(false);
+  for (int i = 0; i < 8'000; ++i) record(q, p, "0123456789");
+  CHECK(calls == 2);
+  q.retire(p);
+  drain(q);
+}
+
+TEST_CASE("a reader of closed chunks leaves alone what is being filled, until its thread has ended") {
+  record_queue& q = new_queue();
+  producer p{};
+  std::size_t closed = 0;
+  const auto read_closed = [&] {
+    std::size_t count = 0;
+    q.drain_closed([&](std::uint16_t, std::string_view bytes) {
+      CHECK(bytes == "0123456789");
+      ++count;
+      return true;
+    });
+    return count;
+  };
+  record(q, p, "0123456789");
+  CHECK(read_closed() == 0);
+  int recorded = 1;
+  while (q.waiting() == 0) {
+    record(q, p, "0123456789");
+    ++recorded;
+  }
+  closed = static_cast<std::size_t>(q.waiting());
+  CHECK(closed == static_cast<std::size_t>(recorded) - 1);
+  CHECK(read_closed() == closed);
+  CHECK(q.waiting() == 0);
+  CHECK(read_closed() == 0);
+  q.retire(p);
+  CHECK(read_closed() == 1);
+  CHECK(q.waiting() == 0);
+}
+
 TEST_CASE("64 threads record while threads are born and die and others read, and every record is accounted for") {
   record_queue& q = new_queue(2 << 20, 20'000);  // small enough that some are dropped
   std::atomic<std::uint64_t> recorded{0};

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
 // links: SQLite::SQLite3
+// emits: telemetry
 #include <otlpkit/adapters/sqlite.hpp>
 #include <otlpkit/db/traced_db.hpp>
 
-#include <support/telemetry_recording.hpp>
-
 #include <doctest/doctest.h>
 
+#include "db/recording.hpp"
+
+#include <array>
+#include <chrono>
 #include <cstdint>
+#include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <vector>
 
 using otlpkit::db::connection_info;
@@ -41,8 +47,12 @@ std::int64_t items_in(traced_db<otlpkit::sqlite::connection>& db) {
 
 /// A server somewhere, which answers what it is told.
 struct remote {
-  connection_info about{
-      .system_name = "postgresql", .name_space = "shop|public", .server_address = "db.example", .server_port = 5433};
+  connection_info about{.system_name = "postgresql",
+                        .name_space = "shop|public",
+                        .server_address = "db.example",
+                        .server_port = 5433,
+                        .peer_address = "192.0.2.7",
+                        .peer_port = 5433};
   bool broken = false;
   [[nodiscard]] const connection_info& info() const { return about; }
   result query(std::string_view, parameters) {
@@ -127,6 +137,13 @@ TEST_CASE("an embedded database is INTERNAL, a server CLIENT with its address") 
   CHECK(span.attributes.at("server.address") == "db.example");
   CHECK(span.attributes.at("server.port") == 5433);
   CHECK(span.attributes.at("db.namespace") == "shop|public");
+  CHECK(span.attributes.at("network.peer.address") == "192.0.2.7");
+  CHECK(span.attributes.at("network.peer.port") == 5433);
+  const auto duration = out.metric("db.client.operation.duration");
+  CHECK(duration.unit == "s");
+  REQUIRE(duration.points.size() >= 2);
+  CHECK(duration.points[0].bounds == std::vector<double>{0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10});
+  CHECK(metric_points::by(duration, "server.port").at("5433").labels.at("server.address") == "db.example");
 }
 
 TEST_CASE("an error without a code of the database is named by its type") {
@@ -139,6 +156,9 @@ TEST_CASE("an error without a code of the database is named by its type") {
   CHECK(span.attributes.at("error.type") == "std::runtime_error");
   CHECK_THROWS_AS(static_cast<void>(db.query("SELECT a FROM t")), otlpkit::db::error);
   CHECK(only(out.take(), "SELECT t").attributes.at("error.type") == "57P01");
+  const auto by_error = metric_points::by(out.metric("db.client.operation.duration"), "error.type");
+  CHECK(by_error.at("57P01").labels.at("db.response.status_code") == "57P01");
+  CHECK_FALSE(by_error.at("std::runtime_error").labels.contains("db.response.status_code"));
 }
 
 TEST_CASE("a transaction lasts when it is committed") {
@@ -186,4 +206,211 @@ TEST_CASE("a commit that fails is rolled back") {
   }
   CHECK(db.wrapped().query("SELECT * FROM c", {}).empty());
   CHECK_NOTHROW(static_cast<void>(db.transaction()));
+}
+
+TEST_CASE("a part of a transaction can be undone by itself, by name or by leaving its scope") {
+  recording out;
+  auto db = with_items();
+  {
+    auto tx = db.transaction();
+    db.execute("DELETE FROM items WHERE id = $1", 1);
+    {
+      auto part = tx.savepoint();
+      db.execute("DELETE FROM items WHERE id = $1", 2);
+    }
+    auto kept = tx.savepoint();
+    db.execute("INSERT INTO items VALUES ($1, $2)", 3, "mug");
+    kept.release();
+    tx.commit();
+  }
+  CHECK(db.wrapped().query("SELECT id FROM items ORDER BY id", {}).size() == 2);
+  CHECK(otlpkit::testing::snapshot(out.take(), otlpkit::testing::without_fields()) ==
+        "BEGIN\n\nDELETE items\n\nSAVEPOINT\n\nDELETE items\n\nROLLBACK\n\nSAVEPOINT\n\nINSERT items\n\nRELEASE\n\n"
+        "COMMIT\n");
+}
+
+TEST_CASE("work in a transaction is committed when it returns and rolled back when it throws") {
+  auto db = with_items();
+  CHECK(otlpkit::db::in_transaction(db, [](auto& own) { return own.execute("DELETE FROM items WHERE id = 1"); }) == 1);
+  CHECK(items_in(db) == 1);
+  CHECK_THROWS_AS(otlpkit::db::in_transaction(db,
+                                              [](auto& own) {
+                                                own.execute("DELETE FROM items");
+                                                throw std::runtime_error{"changed my mind"};
+                                              }),
+                  std::runtime_error);
+  CHECK(items_in(db) == 1);
+}
+
+TEST_CASE("how a transaction begins says how strictly it is kept apart") {
+  using otlpkit::db::begin_statement;
+  using otlpkit::db::isolation;
+  const connection_info postgres{.system_name = "postgresql"};
+  const connection_info sqlite{.system_name = "sqlite", .begin = "BEGIN IMMEDIATE"};
+  CHECK(begin_statement(postgres, {}) == "BEGIN");
+  CHECK(begin_statement(postgres, {.isolation = isolation::read_committed}) == "BEGIN ISOLATION LEVEL READ COMMITTED");
+  CHECK(begin_statement(postgres, {.isolation = isolation::repeatable_read}) ==
+        "BEGIN ISOLATION LEVEL REPEATABLE READ");
+  CHECK(begin_statement(postgres, {.isolation = isolation::serializable, .read_only = true}) ==
+        "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY");
+  CHECK(begin_statement(sqlite, {.isolation = isolation::serializable}) == "BEGIN IMMEDIATE");
+  CHECK(begin_statement(sqlite, {.read_only = true}) == "BEGIN");
+}
+
+TEST_CASE("failures that another transaction caused are told from others") {
+  using otlpkit::db::error;
+  using otlpkit::db::is_serialization_failure;
+  for (const char* code : {"40001", "40P01", "5", "517", "6"}) CHECK(is_serialization_failure(error{code, ""}));
+  for (const char* code : {"23505", "57014", "1", "2067", "", "x", "99999999999"})
+    CHECK_FALSE(is_serialization_failure(error{code, ""}));
+}
+
+TEST_CASE("a batch is one span with its size, and a batch of one is none") {
+  recording out;
+  auto db = with_items();
+  const std::vector<std::vector<parameter>> rows{{3, "mug"}, {4, "can"}};
+  CHECK(db.execute_many("INSERT INTO items VALUES ($1, $2)", rows) == 2);
+  CHECK(db.execute_many("INSERT INTO items VALUES ($1, $2)", std::vector<std::vector<parameter>>{{5, "tin"}}) == 1);
+  CHECK(db.execute_many("INSERT INTO items VALUES ($1, $2)", std::vector<std::vector<parameter>>{}) == 0);
+  CHECK(out.diff(R"x(
+    BATCH INSERT items [db.system.name=sqlite db.query.summary="BATCH INSERT items" db.query.text="INSERT INTO items VALUES ($1, $2)" db.namespace=shop db.operation.batch.size=2]
+
+    INSERT items [db.system.name=sqlite db.query.summary="INSERT items" db.query.text="INSERT INTO items VALUES ($1, $2)" db.namespace=shop]
+  )x") == "");
+  CHECK(items_in(db) == 5);
+}
+
+TEST_CASE("many rows go in with few statements and one span") {
+  recording out;
+  auto db = with_items();
+  std::vector<std::string> names;
+  for (int i = 0; i < 20'000; ++i) names.push_back("n" + std::to_string(i));
+  std::vector<parameter> values;
+  for (int i = 0; i < 20'000; ++i) {
+    values.emplace_back(i + 10);
+    values.emplace_back(names[static_cast<std::size_t>(i)]);
+  }
+  CHECK(db.insert_rows("INSERT INTO items (id, name) VALUES", 2, values) == 20'000);
+  CHECK(items_in(db) == 20'002);
+  CHECK(db.query_one<std::string>("SELECT name FROM items WHERE id = $1", 20'009) == "n19999");
+  const auto spans = out.take();
+  const auto batch = only(spans, "BATCH INSERT items");
+  CHECK(batch.attributes.at("db.operation.batch.size") == 20'000);
+  CHECK(batch.attributes.at("db.query.text") == "INSERT INTO items (id, name) VALUES ($1, $2)");
+  CHECK(spans.size() == 2);
+  CHECK_THROWS_AS(db.insert_rows("INSERT INTO items (id, name) VALUES", 2, parameters{values}.first(3)),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(db.insert_rows("INSERT INTO items (id, name) VALUES", 0, {}), std::invalid_argument);
+}
+
+TEST_CASE("a slow statement gets an event, a quick one does not") {
+  recording out;
+  traced_db slow{remote{}, {.slow_query = std::chrono::nanoseconds{1}}};
+  static_cast<void>(slow.query("SELECT a FROM slow WHERE b = $1", 1));
+  const auto span = only(out.take(), "SELECT slow");
+  REQUIRE(span.events.size() == 1);
+  CHECK(span.events[0].name == "otlpkit.db.slow_query");
+  CHECK(span.events[0].attributes.at("otlpkit.db.slow_query.threshold") == 1e-9);
+  traced_db never{remote{}, {.slow_query = std::chrono::nanoseconds{0}}};
+  static_cast<void>(never.query("SELECT a FROM t WHERE b = $1", 1));
+  CHECK(only(out.take(), "SELECT t").events.empty());
+}
+
+TEST_CASE("what is said of a statement belongs to its text, its dialect and whether it has parameters") {
+  recording out;
+  traced_db postgres{remote{}};
+  remote other;
+  other.about.system_name = "mysql";
+  traced_db mysql{other};
+  const std::string buffer_of_one = "SELECT a FROM t WHERE b = \"x\"";
+  std::string buffer = buffer_of_one;
+  const auto text = [&](auto& db, const auto&... values) {
+    static_cast<void>(db.query(buffer, values...));
+    return std::string{out.take().back().attributes.at("db.query.text").as_string()};
+  };
+  for (int again = 0; again < 2; ++again) {
+    CHECK(text(postgres) == buffer_of_one);
+    CHECK(text(mysql) == "SELECT a FROM t WHERE b = ?");
+    CHECK(text(mysql, 1) == buffer_of_one);
+    buffer.back() = '\'';  // other text of the same length at the same place
+    buffer[buffer.size() - 3] = '\'';
+    CHECK(text(postgres) == "SELECT a FROM t WHERE b = ?");
+    buffer = buffer_of_one;
+  }
+}
+
+TEST_CASE("statements that are never the same do not fill memory, nor do they mix up what is said of others") {
+  recording out;
+  traced_db db{remote{}};
+  for (int i = 0; i < 5'000; ++i) static_cast<void>(db.query("SELECT a FROM t" + std::to_string(i)));
+  for (const auto& span : out.take())
+    CHECK(span.attributes.at("db.query.text") == "SELECT a FROM " + std::string{span.name.substr(7)});
+  auto& table = otlpkit::db::detail::global_plans;
+  CHECK(table.size() <= table.capacity);
+  CHECK(table.size() > table.capacity / 2);
+}
+
+TEST_CASE("long statements are shown in part, cut between characters, and never a literal of them") {
+  recording out;
+  traced_db db{remote{}};
+  const auto text_of = [&](const std::string& sql, const auto&... values) {
+    static_cast<void>(db.query(sql, values...));
+    return std::string{out.take().back().attributes.at("db.query.text").as_string()};
+  };
+  const std::string start = "SELECT a FROM t WHERE b = ";
+  CHECK(text_of(start + "'" + std::string(std::size_t{1} << 20, 's') + "'") == start + "?...");
+  std::string umlauts = start;
+  while (umlauts.size() < 8'192) umlauts += "\u00fc";
+  for (int shift = 0; shift < 2; ++shift, umlauts.insert(7, 1, 'x')) {
+    const std::string shown = text_of(umlauts, 1);
+    CHECK(shown.size() <= 4'099);
+    CHECK(shown.size() >= 4'095);
+    CHECK(shown.find("\uFFFD") == std::string::npos);
+  }
+}
+
+TEST_CASE("threads that run the same and other statements each get what is said of theirs") {
+  recording out;
+  support::recording::queue(std::size_t{64} << 20, 1'000'000);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([t] {
+      traced_db db{remote{}};
+      for (int i = 0; i < 500; ++i) {
+        static_cast<void>(db.query("SELECT a FROM shared WHERE b = $1", i));
+        static_cast<void>(db.query("SELECT a FROM own_" + std::to_string(t * 1'000 + i % 300)));
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  const auto spans = out.take();
+  CHECK(spans.size() == 4'000);
+  for (const auto& span : spans)
+    REQUIRE(std::string{span.attributes.at("db.query.text").as_string()}.starts_with("SELECT a FROM " +
+                                                                                     std::string{span.name.substr(7)}));
+}
+
+TEST_CASE("random literals never reach what is recorded, whatever stands around them") {
+  constexpr std::array around{"SELECT a FROM t WHERE b = ",
+                              "INSERT INTO t VALUES (1, ",
+                              "/* c */ UPDATE t SET a = ",
+                              "SELECT \"q\"\"x\" FROM t -- '\n WHERE ",
+                              "SELECT $$x$$, ",
+                              "SELECT e'\\'', "};
+  constexpr std::array quotes{"'", "$$", "$tag$", "E'", "N'", "x'"};
+  std::mt19937_64 random{7};
+  recording out;
+  traced_db db{remote{}};
+  for (int i = 0; i < 500; ++i) {
+    std::string secret = "s3cret";
+    for (int c = 0; c < 8; ++c) secret += static_cast<char>('a' + random() % 26);
+    const std::string quote = quotes[random() % quotes.size()];
+    const std::string close = quote.front() == '$' ? quote : "'";
+    static_cast<void>(
+        db.query(around[random() % around.size()] + quote + secret + (random() % 4 == 0 ? "" : close) + " AND c"));
+  }
+  for (const auto& span : out.take()) {
+    REQUIRE(std::string{span.attributes.at("db.query.text").as_string()}.find("s3cret") == std::string::npos);
+    REQUIRE(span.name.find("s3cret") == std::string::npos);
+  }
 }

@@ -10,6 +10,9 @@
 #include <vector>
 
 OTLPKIT_SCOPE("disabled");
+namespace without_semicolon {
+OTLPKIT_SCOPE("disabled.too", "1")
+}
 
 using namespace otlpkit;
 

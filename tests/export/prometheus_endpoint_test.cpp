@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // links: ZLIB::ZLIB
 // timeout: 180
+#include <otlpkit/export/prometheus_endpoint.hpp>
 #include <otlpkit/telemetry.hpp>
 #include <otlpkit/testing/memory_exporter.hpp>
 

@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,10 +25,12 @@ TEST_CASE("methods are known by case, and the list can be replaced") {
   for (const char* m : {"get", "GeT", "PROPFIND", "", "GETX"}) CHECK(standard.name_of(m) == "_OTHER");
   const http::known_methods own{std::vector<std::string>{"PROPFIND"}};
   CHECK((own.name_of("PROPFIND") == "PROPFIND" && own.name_of("GET") == "_OTHER"));
-  ::setenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET, LINK", 1);
-  const http::known_methods variable;
-  ::unsetenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS");
-  CHECK((variable.knows("LINK") && variable.knows("GET") && !variable.knows("POST")));
+  const auto with = [](const char* list) {
+    return http::known_methods{otlpkit::environment{{"OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", list}}};
+  };
+  const http::known_methods variable = with("GET, LINK,,");
+  CHECK((variable.knows("LINK") && variable.knows("GET") && !variable.knows("POST") && !variable.knows("")));
+  for (const char* empty : {"", ",", " , "}) CHECK(with(empty).knows("POST"));
 }
 
 TEST_CASE("a status is an error by the side that sees it") {

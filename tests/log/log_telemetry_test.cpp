@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <otlpkit/sdk/log_processor.hpp>
 #include <otlpkit/telemetry.hpp>
 #include <otlpkit/testing/memory_exporter.hpp>
 
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -81,6 +83,50 @@ TEST_CASE("the books of log records are exact with eight threads and a queue tha
   check_exact(books);
   CHECK(books.delivered == memory->items(sdk::signal::logs));
   CHECK(memory->logs().size() == books.delivered);
+}
+
+namespace {
+
+/// Looks at every record, and takes some out.
+struct watching final : sdk::log_processor {
+  std::vector<std::string> seen;
+  int flushes = 0, ends = 0;
+  bool on_emit(const log_view& record, const scope_view& scope) override {
+    seen.push_back(std::string{scope.name()} + ": " + std::string{record.body().as_string()});
+    if (record.body().as_string() == "throws") throw std::runtime_error{"no"};
+    return record.body().as_string() != "secret";
+  }
+  void flush() override { ++flushes; }
+  void shutdown() override { ++ends; }
+};
+
+}  // namespace
+
+TEST_CASE("processors see every log record in order, and what one takes out is neither exported nor seen by the next") {
+  const auto memory = std::make_shared<testing::memory_exporter>();
+  const auto first = std::make_shared<watching>(), second = std::make_shared<watching>();
+  sdk::books books;
+  std::string said;
+  {
+    telemetry t{{.exporters = {memory}, .log_processors = {first, nullptr, second}}, nothing};
+    OTLPKIT_INFO("one");
+    OTLPKIT_INFO("secret");
+    said = standard_error([&] {
+      OTLPKIT_INFO("throws");
+      REQUIRE(t.flush());
+    });
+    t.shutdown();
+    books = t.books();
+  }
+  CHECK(first->seen == std::vector<std::string>{"log.test: one", "log.test: secret", "log.test: throws"});
+  CHECK(second->seen == std::vector<std::string>{"log.test: one", "log.test: throws"});
+  CHECK(memory->logs().size() == 2);
+  CHECK(first->flushes >= 1);
+  CHECK(first->ends == 1);
+  CHECK(contains(said, "a log processor threw: no"));
+  CHECK(books.log_records().recorded == 3);
+  CHECK(books.log_records().delivered == 2);
+  CHECK(books.log_records().dropped(sdk::drop_reason::filtered) == 1);
 }
 
 TEST_CASE("levels of the settings hold, and the next telemetry object starts anew") {

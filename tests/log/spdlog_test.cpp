@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // links: spdlog::spdlog
+// emits: telemetry
 #include <otlpkit/adapters/spdlog.hpp>
 #include <otlpkit/otlpkit.hpp>
 
+#include <support/emitted.hpp>
 #include <support/log_recording.hpp>
 
 #include <doctest/doctest.h>
@@ -11,6 +13,7 @@
 
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -108,4 +111,40 @@ TEST_CASE("many loggers and threads share one sink") {
   for (const auto& r : records) shared += r.scope == "spdlog" ? 1 : 0;
   CHECK(shared > 0);  // 300 names, of which 256 have a scope of their own
   CHECK(shared < 800);
+}
+
+TEST_CASE("what log records hold beside the caller's fields stands in docs/telemetry.md") {
+  using namespace std::chrono_literals;
+  log_recording logs{detail::mode_log_events};
+  std::vector<testing::log_record> records;
+  const auto keep = [&] {
+    for (auto& r : logs.take()) records.push_back(std::move(r));
+  };
+  {
+    const span_guard caller{"caller"};
+    spdlog::logger shop = logger("shop", std::make_shared<spdlog_sink>());
+    SPDLOG_LOGGER_INFO(&shop, "here");
+    const std::runtime_error declined{"card declined"};
+    OTLPKIT_LOG_EXCEPTION(severity::error, declined, "payment failed", {"caller.user", "u-1"});
+    OTLPKIT_LOG_EVENT(severity::info, "caller.event", nullptr);
+    for (bool suppressed = false; !suppressed;) {
+      OTLPKIT_WARN_EVERY(1ms, "slow");
+      keep();
+      suppressed = records.back().attributes.contains("otlpkit.log.suppressed");
+    }
+  }
+  CHECK(records.back().attributes["otlpkit.log.suppressed"].as_int() > 0);
+  support::emitted(records);
+  std::vector<testing::span_record> spans;
+  detail::global_runtime.spans.drain([&](std::uint16_t, std::string_view framed) {
+    return for_each_span(framed, {}, [&](const span_view& view, const span_origin& origin) {
+      spans.push_back(testing::span_record::from(view, origin));
+    });
+  });
+  REQUIRE(spans.size() == 1);
+  // The fields of a record are the event's too: that of the last one alone has none but otlpkit's.
+  REQUIRE(spans[0].events.size() > 3);
+  std::erase_if(spans[0].events, [](const testing::event_record& e) { return e.attributes.size() != 2; });
+  CHECK(!spans[0].events.empty());
+  support::emitted(spans);
 }

@@ -114,11 +114,11 @@ check(exported > 10, f"only {exported} files exported")
 recipe.set_version()
 check(recipe.version == version, f"version is {recipe.version}, expected {version}")
 recipe.layout()
-for sqlite in (False, True):
-    recipe.options = Options(with_sqlite=sqlite, with_tls=True)
+for library in (None, "sqlite3", "spdlog"):
+    recipe.options = Options(with_spdlog=library == "spdlog", with_sqlite=library == "sqlite3", with_tls=True)
     recipe.required = {}
     recipe.requirements()
-    expected = {"boost", "fmt", "openssl"} | ({"sqlite3"} if sqlite else set())
+    expected = {"boost", "fmt", "openssl"} | ({library} if library else set())
     check(set(recipe.required) == expected, f"requires {sorted(recipe.required)}, expected {sorted(expected)}")
 recipe.validate()
 check(standards == [20], f"asks for C++ {standards}")

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <otlpkit/propagation/propagation.hpp>
 #include <otlpkit/telemetry.hpp>
 #include <otlpkit/testing/memory_exporter.hpp>
 

@@ -143,6 +143,17 @@ TEST_CASE("an invalid traceparent is no parent, and its tracestate is not kept")
   }
 }
 
+TEST_CASE("nothing behind the end of a header is read") {
+  for (const char* version : {"00", "cc"}) {
+    const std::string whole = version + std::string{good}.substr(2);
+    REQUIRE(reread(whole) == good);
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      CAPTURE(size);
+      CHECK_FALSE(reread(std::string_view{whole}.substr(0, size)));
+    }
+  }
+}
+
 TEST_CASE("random headers are read as a reader of one character at a time reads them") {
   std::mt19937 random{20261121};
   const std::string_view alphabet = "0123456789abcdefABCDEFg-- \t\xff";
@@ -203,12 +214,26 @@ TEST_CASE("tracestate members are kept in order, without empty ones and space ar
 }
 
 TEST_CASE("one bad member discards the whole tracestate, and only that") {
-  for (const std::string& bad :
-       {std::string{"foo"}, std::string{"foo="}, std::string{"=1"}, std::string{"="}, std::string{"foo=bar=baz"},
-        std::string{"foo =1"}, std::string{"FOO=1"}, std::string{"foo.bar=1"}, std::string{"@foo=1"},
-        std::string{"_a=1"}, std::string{"foo=1\x7f"}, std::string{"foo=\x80"}, std::string{"foo=a\tb"},
-        std::string{"foo=a\nb"}, std::string("foo=a\0b", 7), std::string(257, 'k') + "=1", "k=" + std::string(257, 'v'),
-        members(33), std::string{"foo bar=1"}}) {
+  for (const std::string& bad : {std::string{"foo"},
+                                 std::string{"foo="},
+                                 std::string{"=1"},
+                                 std::string{"="},
+                                 std::string{"foo=bar=baz"},
+                                 std::string{"foo =1"},
+                                 std::string{"FOO=1"},
+                                 std::string{"foo.bar=1"},
+                                 std::string{"@foo=1"},
+                                 std::string{"_a=1"},
+                                 std::string{"foo=1\x7f"},
+                                 std::string{"foo=1\x1f"},
+                                 std::string{"foo=\x80"},
+                                 std::string{"foo=a\tb"},
+                                 std::string{"foo=a\nb"},
+                                 std::string("foo=a\0b", 7),
+                                 std::string(257, 'k') + "=1",
+                                 "k=" + std::string(257, 'v'),
+                                 members(33),
+                                 std::string{"foo bar=1"}}) {
     CAPTURE(bad);
     CHECK(otlpkit::extract(with_state({bad})).valid());
     CHECK(tracestate_of(with_state({bad})) == "");

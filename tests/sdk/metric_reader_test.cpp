@@ -161,15 +161,26 @@ TEST_CASE("sums and histograms equal a slow oracle, whatever the values") {
     const std::string name = "oracle." + std::to_string(round);
     otlpkit::histogram h{name};
     otlpkit::up_down_counter<double> u{name + ".u"};
+    otlpkit::up_down_counter<std::int64_t> whole{name + ".i"};
+    otlpkit::counter<double> c{name + ".c"};
+    otlpkit::gauge<double> g{name + ".g"};
     std::vector<double> kept, fresh;
-    double sum = 0;
+    double sum = 0, upwards = 0, last = 0;
+    std::uint64_t exact = 0;  // modulo 2^64, as the sum of integers is
     for (int collection = 0; collection < 4; ++collection) {
       fresh.clear();
       for (int i = 0; i < 200; ++i) {
         double v = random() % 4 == 0 ? edges[random() % edges.size()] : std::bit_cast<double>(random());
         if (random() % 2 == 0) v = static_cast<double>(random() % 12000);
         h.record(v);
+        g.set(v);
+        last = v;
+        c.add(v);  // NaN, infinity and negative values are dropped
+        const std::uint64_t n = random();
+        whole.add(static_cast<std::int64_t>(n));
+        exact += n;
         if (!std::isfinite(v)) continue;
+        if (v >= 0) upwards += v;
         fresh.push_back(v);
         kept.push_back(v);
         if (std::abs(v) < 1e6) {
@@ -191,6 +202,13 @@ TEST_CASE("sums and histograms equal a slow oracle, whatever the values") {
       };
       const auto all = cumulative.collect(1);
       compare(named(all, name).points.at(0), kept);
+      double in_order = 0;
+      for (const double v : kept) in_order += v;
+      const auto same = [](double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); };
+      CHECK(same(named(all, name).points.at(0).sum, in_order));
+      CHECK(same(named(all, name + ".c").points.at(0).real, upwards));
+      CHECK(same(named(all, name + ".g").points.at(0).real, last));
+      CHECK(named(all, name + ".i").points.at(0).integer == static_cast<std::int64_t>(exact));
       compare(named(delta.collect(1), name).points.at(0), fresh);
       CHECK(named(all, name + ".u").points.at(0).real == doctest::Approx(sum).epsilon(1e-12));
     }

@@ -2,6 +2,8 @@
 // What makes batches, when they go, and how exporters stand side by side.
 #include "exporters.hpp"
 
+#include <otlpkit/sdk/span_processor.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+// emits: telemetry
 #include <otlpkit/sdk/metric_reader.hpp>
 #include <otlpkit/sdk/process_metrics.hpp>
 
+#include <support/emitted.hpp>
 #include <support/metric_points.hpp>
 
 #include <doctest/doctest.h>
@@ -39,6 +41,7 @@ TEST_CASE("a process is measured under the names of the conventions") {
   volatile std::uint64_t work = 0;
   while (platform_host::usage().user_seconds.value_or(1) < 0.02) work = work + 1;
   const auto first = collect(reader);
+  support::emitted_metrics(first);
   CHECK(only(first, "process.memory.usage", "By") > 500'000);
   CHECK(only(first, "process.memory.virtual", "By") >= only(first, "process.memory.usage", "By"));
   CHECK(only(first, "process.thread.count", "{thread}") >= 1);

@@ -244,6 +244,51 @@ TEST_CASE("files, the books, the Prometheus address and the configuration file a
   CHECK(c.warnings.size() == 2);
 }
 
+TEST_CASE("what is said of metrics and of Prometheus is described with its origin, and nonsense is refused by name") {
+  const environment env{{"OTLPKIT_PROMETHEUS_TRANSLATION", "No_Translation"},
+                        {"OTLPKIT_PROMETHEUS_SCOPE_LABELS", "false"},
+                        {"OTLPKIT_PROMETHEUS_TARGET_INFO", "false"},
+                        {"OTLPKIT_SPAN_METRICS", "1"}};
+  const sdk::configuration c =
+      from({.metrics = {.aggregations = {{instrument_kind::histogram, aggregation::exponential()}},
+                        .cardinality_limit = 50,
+                        .max_export_batch_size = 9},
+            .prometheus = {.target_info = true, .resource_labels = {"host.name", "os.type"}},
+            .views = {{.match = {.name = "a"}}, {.match = {.name = "b"}}}},
+           env);
+  CHECK(c.translation == prometheus_translation::no_translation);
+  CHECK_FALSE(c.prometheus_scope_labels);
+  CHECK(c.prometheus_target_info);
+  CHECK(c.span_metrics);
+  CHECK(c.cardinality_limit == 50);
+  CHECK(c.max_metric_batch_size == 9);
+  const std::string text = describe(c);
+  for (const char* line :
+       {"views = 2 (code)", "span_metrics = true (OTLPKIT_SPAN_METRICS)", "metrics.aggregations = own (code)",
+        "metrics.cardinality_limit = 50 (code)", "metrics.max_export_batch_size = 9 (code)",
+        "metrics.producers = 0 (default)", "metrics.filter = none (default)",
+        "prometheus.translation = no_translation (OTLPKIT_PROMETHEUS_TRANSLATION)",
+        "prometheus.scope_labels = false (OTLPKIT_PROMETHEUS_SCOPE_LABELS)", "prometheus.target_info = true (code)",
+        "prometheus.resource_labels = host.name os.type (code)"}) {
+    CHECK(contains(text, std::string{line} + "\n"));
+  }
+  const sdk::configuration standard = from({});
+  CHECK(standard.translation == prometheus_translation::underscore_escaping_with_suffixes);
+  CHECK(standard.prometheus_scope_labels);
+  CHECK(standard.prometheus_target_info);
+  CHECK(contains(describe(standard), "views = 0 (default)\n"));
+  CHECK(contains(describe(standard), "metrics.max_export_batch_size = no limit (default)\n"));
+  const auto refused = [](const settings& s, const char* name) {
+    CHECK_THROWS_WITH_AS(from(s), doctest::Contains(name), config_error);
+  };
+  refused({.metrics = {.cardinality_limit = 0}}, "metrics.cardinality_limit");
+  refused({.metrics = {.max_export_batch_size = 0}}, "metrics.max_export_batch_size");
+  refused({.metrics = {.aggregations = {{instrument_kind::counter, aggregation::last_value()}}}},
+          "metrics.aggregations[0]");
+  refused({.prometheus = {.translation = static_cast<prometheus_translation>(9)}}, "prometheus.translation");
+  CHECK(from({}, environment{{"OTLPKIT_PROMETHEUS_TRANSLATION", "latin"}}).warnings.size() == 1);
+}
+
 TEST_CASE("the banner is one line with the destinations and what was changed, each with its origin") {
   const sdk::configuration c =
       from({.service = "checkout"},

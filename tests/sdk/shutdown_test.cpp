@@ -2,6 +2,8 @@
 // flush and shutdown keep their deadline, whatever an exporter does.
 #include "exporters.hpp"
 
+#include <otlpkit/sdk/pipeline.hpp>
+
 #include <doctest/doctest.h>
 
 #include <chrono>

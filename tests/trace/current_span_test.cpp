@@ -82,12 +82,18 @@ TEST_CASE("guards that end in another order than they began leave the right one 
   auto b = std::make_unique<span_guard>(span_name{"b"});
   auto c = std::make_unique<span_guard>(span_name{"c"});
   b.reset();
-  CHECK(&current_span() == c.get());
+  CHECK(current_context().span == c->context().span);
+  OTLPKIT_RECORD("by_macro", 1);
+  c->set("by_guard", 2);
   c.reset();
-  CHECK(&current_span() == a.get());
+  CHECK(current_context().span == a->context().span);
   a.reset();
   CHECK_FALSE(current_context().valid());
-  CHECK(spans.take().size() == 3);
+  const auto all = spans.take();
+  REQUIRE(all.size() == 3);
+  CHECK(all[1].name == "c");
+  CHECK(all[1].attributes["by_macro"] == 1);
+  CHECK(all[1].attributes["by_guard"] == 2);
 }
 
 TEST_CASE("a span that was ended stays the parent of what follows in its scope but takes no more") {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+// emits: telemetry
 #include <otlpkit/trace/detached.hpp>
 #include <otlpkit/trace/traced.hpp>
 
+#include <support/emitted.hpp>
 #include <support/span_recording.hpp>
 
 #include <doctest/doctest.h>
@@ -214,5 +216,8 @@ TEST_CASE("detached work that throws says so on its span and passes it on") {
   recording spans;
   auto work = detached("fails", [] { throw shop::out_of_stock{"x"}; });
   CHECK_THROWS_AS(work(), shop::out_of_stock);
-  CHECK(spans.take_one().attributes["error.type"] == "shop::out_of_stock");
+  const auto failed = spans.take();
+  REQUIRE(failed.size() == 1);
+  CHECK(failed[0].attributes["error.type"] == "shop::out_of_stock");
+  support::emitted(failed);
 }

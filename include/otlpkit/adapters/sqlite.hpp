@@ -102,6 +102,14 @@ class connection {
       fail(code);
   }
 
+  /// Whether it can be given to somebody else: open, and in no transaction.
+  [[nodiscard]] bool usable() const noexcept {
+    return handle_ != nullptr && ::sqlite3_get_autocommit(handle_.get()) != 0;
+  }
+
+  /// Ends the statement under way with SQLITE_INTERRUPT. The only member that another thread may call meanwhile.
+  void interrupt() noexcept { ::sqlite3_interrupt(handle_.get()); }
+
   /// SQLite's own handle, for what is not wrapped.
   [[nodiscard]] sqlite3* handle() const noexcept { return handle_.get(); }
 

@@ -58,6 +58,7 @@ class unstarted_span {
   constexpr unstarted_span(span_name, const field_list&) noexcept {}
   [[nodiscard]] constexpr span_guard start() noexcept { return span_guard{""}; }
   [[nodiscard]] constexpr span_guard start_linked(const span_context&) noexcept { return span_guard{""}; }
+  constexpr unstarted_span&& as(span_kind) && noexcept { return static_cast<unstarted_span&&>(*this); }
   void add(const field&) noexcept {}
 };
 
@@ -85,7 +86,14 @@ class unstarted_span {
 
   void add(const field& f) noexcept { filled_.put(f); }
 
+  unstarted_span&& as(span_kind k) && noexcept {
+    kind_ = k;
+    return static_cast<unstarted_span&&>(*this);
+  }
+
   [[nodiscard]] span_guard start() noexcept {
+    if (kind_ != span_kind::internal)
+      return {name(), {.kind = kind_}, [this](span_record& record) { record.adopt(filled_); }};
     return {default_scope, name(), [this](span_record& record) { record.adopt(filled_); }};
   }
 
@@ -110,6 +118,7 @@ class unstarted_span {
   [[nodiscard]] span_name name() const noexcept { return lasting_.lasting() ? lasting_ : span_name{copy_}; }
 
   span_name lasting_;
+  span_kind kind_ = span_kind::internal;
   std::string copy_;
   span_record filled_;
 };
@@ -189,14 +198,16 @@ boost::asio::awaitable<T, Executor> traced_as(unstarted_span unstarted, F&& fn,
 /// temporaries. Destroyed while suspended, the span ends with otlpkit.abandoned and no status.
 template <class T, class Executor>
 [[nodiscard]] boost::asio::awaitable<T, Executor> in_span(detail::span_name name, const field_list& attributes,
-                                                          boost::asio::awaitable<T, Executor> work) {
-  return detail::run_in_span<T, Executor>(detail::unstarted_span{name, attributes},
+                                                          boost::asio::awaitable<T, Executor> work,
+                                                          span_kind kind = span_kind::internal) {
+  return detail::run_in_span<T, Executor>(detail::unstarted_span{name, attributes}.as(kind),
                                           detail::as_function<T, Executor>{std::move(work)});
 }
 template <class T, class Executor>
 [[nodiscard]] boost::asio::awaitable<T, Executor> in_span(detail::span_name name,
-                                                          boost::asio::awaitable<T, Executor> work) {
-  return in_span(name, {}, std::move(work));
+                                                          boost::asio::awaitable<T, Executor> work,
+                                                          span_kind kind = span_kind::internal) {
+  return in_span(name, {}, std::move(work), kind);
 }
 
 /// The same for a function that returns an awaitable and may take the span. It is kept until the awaitable is over, so

@@ -99,8 +99,16 @@ OTLPKIT_VISIBLE inline constinit task_pool global_tasks{};
 #ifdef OTLPKIT_DISABLE
 
 inline void task_pool::follow_forks() noexcept {}
+inline void leave_slot(task&) noexcept {}
 
 #else
+
+/// The task is over. Guards of its coroutine that are left, as those of frames that others keep, no longer count on it.
+inline void leave_slot(task& t) noexcept {
+  sweep(t.top, true);
+  sweep(t.carried, true);
+  static_cast<context_slot&>(t) = {};
+}
 
 /// In a forked child, spans of suspended tasks stay the current context without recording, as on the forking thread.
 inline void stop_recording_in_tasks() noexcept {
@@ -174,7 +182,7 @@ class task_ref {
     if (t.owners.fetch_sub(1, platform::acq_rel) != 1) return;
     const std::uint32_t next = (t.generation.load(platform::relaxed) + 1) % generations;
     t.generation.store(next != 0 ? next : 1, platform::release);
-    static_cast<context_slot&>(t) = {};
+    leave_slot(t);
     t.start = {};
     t.executor = {};
     global_tasks.give_back(t);
@@ -217,8 +225,9 @@ class task_run {
 /// under. Throws std::bad_alloc.
 [[nodiscard]] inline task_ref fork_task(const task* fallback = nullptr) {
   task& t = global_tasks.take();
-  const context_slot& here = current_slot();
-  if (fallback != nullptr && (here.top == nullptr || !here.top->ids.valid())) {
+  context_slot& here = current_slot();
+  const context_entry* const top = here.current();
+  if (fallback != nullptr && (top == nullptr || !top->ids.valid())) {
     t.start = fallback->start;
   } else {
     t.start.take(&here);

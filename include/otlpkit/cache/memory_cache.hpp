@@ -41,6 +41,7 @@ class memory_cache {
     if (found == index_.end()) return std::nullopt;
     if (found->second->expires_at <= now) {
       remove(found);
+      ++expirations_;
       return std::nullopt;
     }
     entries_.splice(entries_.begin(), entries_, found->second);
@@ -99,6 +100,12 @@ class memory_cache {
     return evictions_;
   }
 
+  /// Entries that were found past their time, and left.
+  [[nodiscard]] std::size_t expirations() const {
+    const platform::lock_guard lock{mutex_};
+    return expirations_;
+  }
+
  private:
   struct entry {
     std::string key;
@@ -110,7 +117,8 @@ class memory_cache {
 
   [[nodiscard]] std::uint64_t expiry(time_to_live ttl) const noexcept {
     if (ttl.forever()) return UINT64_MAX;
-    return options_.now() + static_cast<std::uint64_t>(ttl.ns());
+    const std::uint64_t now = options_.now(), lives = static_cast<std::uint64_t>(ttl.ns());
+    return lives < UINT64_MAX - now ? now + lives : UINT64_MAX;
   }
 
   void remove(typename index::iterator found) {
@@ -124,6 +132,7 @@ class memory_cache {
   list entries_;
   index index_;
   std::size_t evictions_ = 0;
+  std::size_t expirations_ = 0;
 };
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::cache

@@ -35,16 +35,11 @@ inline constinit const counter<std::int64_t> cache_lookups{
 
 /// One call on a cache: its span, and what is said of the outcome.
 struct cache_operation {
-  std::string_view verb;  ///< "cache.get"
+  std::string_view span_name;  ///< "cache.get products"
   const traced_cache_options& options;
   bool lookup;
 
-  [[nodiscard]] span_guard start() const {
-    std::string name;
-    name.reserve(verb.size() + 1 + options.name.size());
-    name.append(verb).append(" ").append(options.name);
-    return span_guard{name, {{"otlpkit.cache.name", options.name}}};
-  }
+  [[nodiscard]] span_guard start() const { return span_guard{span_name, {{"otlpkit.cache.name", options.name}}}; }
 
   template <class Result>
   void succeeded(span& s, const Result& result) const noexcept {
@@ -90,24 +85,24 @@ template <cache_like Cache>
 class traced_cache {
  public:
   explicit traced_cache(Cache&& wrapped, traced_cache_options options = {})
-      : cache_{std::forward<Cache>(wrapped)}, options_{std::move(options)} {}
+      : cache_{std::forward<Cache>(wrapped)}, options_{std::move(options)}, get_{"cache.get " + options_.name},
+        set_{"cache.set " + options_.name}, erase_{"cache.erase " + options_.name} {}
 
   template <class Key>
   decltype(auto) get(const Key& key) {
-    return otlpkit::detail::observe(operation("cache.get", true), [&]() -> decltype(auto) { return cache_.get(key); });
+    return otlpkit::detail::observe(operation(get_, true), [&]() -> decltype(auto) { return cache_.get(key); });
   }
 
   /// Passes on whatever the wrapped cache's set() takes: mostly key, value and time to live.
   template <class Key, class... Rest>
   decltype(auto) set(const Key& key, Rest&&... rest) {
-    return otlpkit::detail::observe(operation("cache.set", false),
+    return otlpkit::detail::observe(operation(set_, false),
                                     [&]() -> decltype(auto) { return cache_.set(key, std::forward<Rest>(rest)...); });
   }
 
   template <class Key>
   decltype(auto) erase(const Key& key) {
-    return otlpkit::detail::observe(operation("cache.erase", false),
-                                    [&]() -> decltype(auto) { return cache_.erase(key); });
+    return otlpkit::detail::observe(operation(erase_, false), [&]() -> decltype(auto) { return cache_.erase(key); });
   }
 
   [[nodiscard]] std::string_view name() const noexcept { return options_.name; }
@@ -116,12 +111,13 @@ class traced_cache {
   [[nodiscard]] std::remove_reference_t<Cache>& wrapped() noexcept { return cache_; }
 
  private:
-  [[nodiscard]] detail::cache_operation operation(std::string_view verb, bool lookup) const noexcept {
-    return {verb, options_, lookup};
+  [[nodiscard]] detail::cache_operation operation(std::string_view span_name, bool lookup) const noexcept {
+    return {span_name, options_, lookup};
   }
 
   Cache cache_;
   traced_cache_options options_;
+  std::string get_, set_, erase_;  // the spans' names, put together once
 };
 
 template <class Cache>

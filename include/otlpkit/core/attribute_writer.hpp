@@ -245,6 +245,27 @@ class attribute_set {
     return p + v.size();
   }
 
+  /// For where a field is written out: what the compiler knows of it, its key mostly and the kind of its value, becomes
+  /// constants there. Of kinds that are rare the answer is always nullptr.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* try_known(wire::byte* p, const attribute_limits& limits,
+                                                            wire::byte tag, const field& f) noexcept {
+    switch (f.content.type()) {
+      case value::kind::boolean: return try_boolean(p, limits, tag, f.key, f.content.integer() != 0);
+      case value::kind::integer: return try_integer(p, limits, tag, f.key, f.content.integer());
+      case value::kind::floating: return try_floating(p, limits, tag, f.key, f.content.floating());
+      case value::kind::text: break;
+      default: return nullptr;
+    }
+    const std::string_view v = f.content.text();
+    if (v.size() > limits.value_length || !is_short(limits, f.key, 2 + v.size())) [[unlikely]]
+      return nullptr;
+    p = put_short(p, tag, f.key, 2 + v.size(), 0x0Au | static_cast<unsigned>(v.size()) << 8) + 4;
+    p = put_ascii_text(p, v.data(), v.size());
+    if (p != nullptr) [[likely]]
+      count(f.key);
+    return p;
+  }
+
   /// Everything else: the key may be there already, the record is full, key or value is long or must be looked at, or
   /// memory is needed.
   OTLPKIT_NOINLINE void put_any(record_buffer& out, std::size_t from, const attribute_limits& limits, wire::byte tag,
@@ -270,6 +291,12 @@ class attribute_set {
   }
 
  private:
+  /// The end, or nullptr if it is not ASCII.
+  [[nodiscard]] OTLPKIT_NOINLINE static wire::byte* put_ascii_text(wire::byte* p, const char* data,
+                                                                   std::size_t size) noexcept {
+    return wire::put_ascii(p, data, size) ? p + size : nullptr;
+  }
+
   /// A message of one attribute that is shorter than this has lengths of one byte each.
   static constexpr std::size_t short_message = 128;
 

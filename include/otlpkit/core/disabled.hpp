@@ -38,4 +38,4 @@ constexpr void ignore_fields(fields) noexcept {}
 
 }  // namespace otlpkit::inline OTLPKIT_ABI
 
-#define OTLPKIT_SCOPE(...) static_assert(true)
+#define OTLPKIT_SCOPE(...) static_assert(true);

@@ -95,6 +95,14 @@
     "`always_on`, `always_off`, `trace_based`")                                                                      \
   X(prometheus_host, "OTEL_EXPORTER_PROMETHEUS_HOST", text, "localhost", "address a Prometheus exporter listens on") \
   X(prometheus_port, "OTEL_EXPORTER_PROMETHEUS_PORT", integer, "9464", "port a Prometheus exporter listens on")      \
+  X(prometheus_translation, "OTLPKIT_PROMETHEUS_TRANSLATION", choice, "underscore_escaping_with_suffixes",           \
+    "or `underscore_escaping_without_suffixes`, `no_utf8_escaping_with_suffixes`, `no_translation`")                 \
+  X(prometheus_scope_labels, "OTLPKIT_PROMETHEUS_SCOPE_LABELS", flag, "true", "`false`: no labels `otel_scope_...`") \
+  X(prometheus_target_info, "OTLPKIT_PROMETHEUS_TARGET_INFO", flag, "true", "`false`: no metric `target_info`")      \
+  X(span_metrics, "OTLPKIT_SPAN_METRICS", flag, "false", "`1` or `true`: spans are counted and timed by name")       \
+  X(http_known_methods, "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", list,                                             \
+    "GET,HEAD,POST,PUT,DELETE,CONNECT,OPTIONS,TRACE,PATCH,QUERY",                                                    \
+    "methods by which spans and metrics are named, by case; every other one is `_OTHER`")                            \
   X(log_record_level, "OTLPKIT_LOG_LEVEL", levels, "trace",                                                          \
     "least severity of log records: `trace`, `debug`, `info`, `warn`, `error`, `fatal`, `off`; for some scopes "     \
     "`NAME=LEVEL` or `BEGINNING*=LEVEL`")                                                                            \

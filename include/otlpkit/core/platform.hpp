@@ -34,7 +34,9 @@
 #if defined(__linux__)
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #endif
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -361,6 +363,45 @@ class thread_exit_hook {
 [[nodiscard]] inline int exceptions_in_flight(const unsigned*) noexcept { return std::uncaught_exceptions(); }
 
 #endif
+
+/// A part of the address space.
+struct memory_range {
+  std::uintptr_t begin = 0;
+  std::size_t size = 0;
+
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool has(const void* p) const noexcept {
+    return reinterpret_cast<std::uintptr_t>(p) - begin < size;
+  }
+};
+
+/// Where this thread keeps the local variables of its functions, and nothing else is; empty where that is not known.
+/// Of a large stack only the part that is in use first.
+[[nodiscard]] inline memory_range thread_stack() noexcept {
+  constexpr std::size_t most = std::size_t{64} << 20;
+#if defined(__linux__)
+  // The first thread's is where the kernel put the program's arguments, and it keeps 128 MiB below free for it. Asking
+  // the C library instead would read a file.
+  if (::getpid() == ::syscall(SYS_gettid)) {
+    const auto top = static_cast<std::uintptr_t>(::getauxval(AT_RANDOM));
+    return top > most ? memory_range{top - most, most} : memory_range{};
+  }
+  pthread_attr_t attributes;
+  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return {};
+  void* lowest = nullptr;
+  std::size_t size = 0;
+  const bool known = ::pthread_attr_getstack(&attributes, &lowest, &size) == 0;
+  ::pthread_attr_destroy(&attributes);
+  if (!known) return {};
+  const std::uintptr_t top = reinterpret_cast<std::uintptr_t>(lowest) + size;
+  return size > most ? memory_range{top - most, most} : memory_range{top - size, size};
+#elif defined(__APPLE__)
+  const auto top = reinterpret_cast<std::uintptr_t>(::pthread_get_stackaddr_np(::pthread_self()));
+  const std::size_t size = ::pthread_get_stacksize_np(::pthread_self());
+  return size > most ? memory_range{top - most, most} : memory_range{top - size, size};
+#else
+  return {};
+#endif
+}
 
 /// Registers what to do around fork(); without fork() it does nothing.
 inline void at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {

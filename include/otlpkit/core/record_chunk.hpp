@@ -38,7 +38,8 @@ struct thread_log {
   platform::atomic<bool> dead{false};               ///< its thread ended: no more records come
   platform::atomic<std::uint64_t> dropped_full{0};  ///< written by the producer alone, as is the next
   platform::atomic<std::uint64_t> dropped_large{0};
-  chunk* head = nullptr;  ///< the reader's own, as are the next
+  chunk* head = nullptr;    ///< the reader's own, as are the next
+  std::uint32_t taken = 0;  ///< records of `head` that were read
   thread_log* next = nullptr;
   chunk* mark = nullptr;      ///< where record_queue::mark() found its end, until the reader is past it
   std::uint32_t mark_at = 0;  ///< bytes in it then

@@ -66,7 +66,14 @@ class record_queue {
   /// exclude each other.
   template <class Sink>
   void drain(Sink&& sink) noexcept {
-    drain(sink, false);
+    drain(sink, part::all);
+  }
+
+  /// The same without what is in chunks that are still being filled: what waiting() counts. A reader that leaves those
+  /// alone never slows a thread that records.
+  template <class Sink>
+  void drain_closed(Sink&& sink) noexcept {
+    drain(sink, part::closed);
   }
 
   /// Marks what is recorded by now. A later mark replaces this one.
@@ -88,7 +95,7 @@ class record_queue {
   /// this takes. \return whether some of it is left
   template <class Sink>
   bool drain_marked(Sink&& sink) noexcept {
-    return drain(sink, true);
+    return drain(sink, part::marked);
   }
 
   /// Drops counted so far, by producers that live and that ended.
@@ -105,8 +112,28 @@ class record_queue {
     return sum;
   }
 
+  /// Says whether the reader looks again soon by itself: then it is woken only if much waits. Waking a sleeping thread
+  /// takes microseconds of the one that does it. After saying no it is to look at waiting(): who came before was told
+  /// not to wake it.
+  void reader_looks_again(bool will) noexcept {
+    reader_looks_again_.store(will, platform::relaxed);
+    if (!will) waiting_.fetch_add(0, platform::acq_rel);
+  }
+
   /// Records in closed chunks that wait for the reader. Those in chunks still being filled are not in it.
   [[nodiscard]] std::int64_t waiting() const noexcept { return waiting_.load(platform::relaxed); }
+  /// Records that wait, those in chunks still being filled included. Looks at every thread's.
+  [[nodiscard]] std::int64_t unread() noexcept {
+    platform::lock_guard lock{reader_};
+    adopt_newcomers();
+    std::int64_t all = 0;
+    for (const thread_log* log = head_; log != nullptr; log = log->next) {
+      for (const chunk* c = log->head; c != nullptr; c = c->next.load(platform::acquire))
+        all += static_cast<std::int64_t>(c->committed.load(platform::acquire) >> 32);
+      all -= log->taken;
+    }
+    return all;
+  }
   /// Bytes of chunks in use.
   [[nodiscard]] std::size_t memory() const noexcept { return outstanding_.load(platform::relaxed); }
 
@@ -131,9 +158,12 @@ class record_queue {
     waiting_.store(0, platform::relaxed);
     outstanding_.store(0, platform::relaxed);
     wake_pending_.store(false, platform::relaxed);
+    reader_looks_again_.store(false, platform::relaxed);
   }
 
  private:
+  enum class part : std::uint8_t { all, closed, marked };
+
   static constexpr int classes = 3;  // chunks of 4, 16 and 64 KiB are kept for reuse
   static constexpr std::uint32_t most_pooled = 32;
 
@@ -146,12 +176,13 @@ class record_queue {
 
   OTLPKIT_COLD bool roll(producer& p, std::size_t need) noexcept {
     const std::int64_t fresh_records = p.count();
-    const std::int64_t waiting = waiting_.fetch_add(fresh_records, platform::relaxed) + fresh_records;
-    const bool urgent = waiting >= wake_items.load(platform::relaxed) ||
-                        outstanding_.load(platform::relaxed) > max_bytes.load(platform::relaxed) / 2;
-    if (urgent) wake_reader();
+    const std::int64_t most = max_items.load(platform::relaxed);
+    const std::int64_t waiting = waiting_.fetch_add(fresh_records, platform::acq_rel) + fresh_records;
+    const bool full_batch = waiting >= wake_items.load(platform::relaxed) &&
+                            (waiting >= most / 4 || !reader_looks_again_.load(platform::relaxed));
+    if (full_batch || outstanding_.load(platform::relaxed) > max_bytes.load(platform::relaxed) / 2) wake_reader();
     if (p.log == nullptr) p.next_size = chunk::smallest;
-    chunk* fresh = waiting < max_items.load(platform::relaxed) ? take(need, p.next_size) : nullptr;
+    chunk* fresh = waiting < most ? take(need, p.next_size) : nullptr;
     if (fresh != nullptr && p.log == nullptr) {
       p.log = new (std::nothrow) thread_log;
       if (p.log == nullptr) {
@@ -217,7 +248,7 @@ class record_queue {
   }
 
   template <class Sink>
-  bool drain(Sink& sink, bool only_marked) noexcept {
+  bool drain(Sink& sink, part wanted) noexcept {
     platform::lock_guard lock{reader_};
     wake_pending_.store(false, platform::release);
     adopt_newcomers();
@@ -225,7 +256,7 @@ class record_queue {
     bool more = true;
     while (more && head_ != nullptr) {
       thread_log* const log = head_;
-      const bool gone = drain_thread(*log, sink, more, only_marked);
+      const bool gone = drain_thread(*log, sink, more, wanted);
       if (!more && !gone) break;  // it goes on with this thread next time
       head_ = log->next;
       if (head_ == nullptr) tail_ = nullptr;
@@ -241,22 +272,25 @@ class record_queue {
 
   /// Whether the thread ended and everything of it is taken.
   template <class Sink>
-  bool drain_thread(thread_log& log, Sink& sink, bool& more, bool only_marked) noexcept {
+  bool drain_thread(thread_log& log, Sink& sink, bool& more, part wanted) noexcept {
     while (more) {
       const bool dead = log.dead.load(platform::acquire);  // before `committed`: then that is final
       chunk* const c = log.head;
       chunk* const next = c->next.load(platform::acquire);  // likewise
       const auto committed = static_cast<std::uint32_t>(c->committed.load(platform::acquire));
-      const std::uint32_t end = !only_marked          ? committed
-                                : c == log.mark       ? log.mark_at
-                                : log.mark != nullptr ? committed
-                                                      : c->consumed;
-      std::int64_t taken = 0;
-      while (more && c->consumed < end) {
+      // Noted down at the end: the producer writes `committed` right beside it, with every record.
+      std::uint32_t at = c->consumed;
+      const std::uint32_t end = wanted == part::all      ? committed
+                                : wanted == part::closed ? (next != nullptr || dead ? committed : at)
+                                : c == log.mark          ? log.mark_at
+                                : log.mark != nullptr    ? committed
+                                                         : at;
+      std::uint32_t taken = 0;
+      while (more && at < end) {
         record_header header;
-        std::memcpy(&header, c->data() + c->consumed, sizeof header);
-        const char* const bytes = reinterpret_cast<const char*>(c->data()) + c->consumed + sizeof header;
-        c->consumed += static_cast<std::uint32_t>(sizeof header) + header.size;
+        std::memcpy(&header, c->data() + at, sizeof header);
+        const char* const bytes = reinterpret_cast<const char*>(c->data()) + at + sizeof header;
+        at += static_cast<std::uint32_t>(sizeof header) + header.size;
         ++taken;
         try {
           more = sink(header.scope, std::string_view{bytes, header.size});
@@ -265,7 +299,11 @@ class record_queue {
           more = false;
         }
       }
-      waiting_.fetch_sub(taken, platform::relaxed);
+      if (taken != 0) {
+        c->consumed = at;
+        log.taken += taken;
+        waiting_.fetch_sub(taken, platform::relaxed);
+      }
       if (c == log.mark && c->consumed >= log.mark_at) {
         log.mark = nullptr;
         --marked_;
@@ -273,6 +311,7 @@ class record_queue {
       if (c->consumed < committed) return false;
       if (next != nullptr) {
         log.head = next;
+        log.taken = 0;
         give(c);
         continue;
       }
@@ -332,6 +371,7 @@ class record_queue {
   platform::atomic<std::uint64_t> unlisted_full_{0};  // drops of threads without a log, as is the next
   platform::atomic<std::uint64_t> unlisted_large_{0};
   platform::atomic<bool> wake_pending_{false};
+  platform::atomic<bool> reader_looks_again_{false};
   platform::atomic<thread_log*> newcomers_{nullptr};  // a stack that registering threads push to without a lock
 
   platform::mutex reader_;  // guards the list, and makes readers take turns

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <exception>
+#include <new>
+#include <utility>
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
@@ -24,6 +26,7 @@ enum mode_bits : std::uint32_t {
   mode_parent_based = 4,  ///< a span with a local parent follows the parent's decision
   mode_custom_ids = 8,    ///< ids come from runtime::ids
   mode_metrics = 16,      ///< measurements are recorded
+  mode_count_spans = 32,  ///< spans are counted as they begin and end
 };
 
 /// A part of the library that must know when threads end and the process forks. Static, and joins once for ever.
@@ -34,6 +37,37 @@ struct participant {
   void (*after_fork_in_child)() noexcept = nullptr;   ///< release them; there is only this thread now
   participant* next = nullptr;
   platform::atomic<bool> joined{false};
+};
+
+/// Hears of spans while mode_count_spans is set. From any thread; must be quick.
+struct span_counts {
+  enum class parent : std::uint8_t { none, local, remote };
+  enum class result : std::uint8_t { drop, record_only, record_and_sample };
+  void (*started)(parent, result) noexcept;
+  void (*ended)(result) noexcept;  ///< of spans that recorded
+};
+
+/// Memory of kept entries that is not in use. It is never given back, so that whoever still refers to a span that is
+/// over finds one, though another.
+class kept_spares {
+ public:
+  [[nodiscard]] kept_entry* take() noexcept {
+    const platform::lock_guard lock{mutex_};
+    kept_entry* const entry = first_;
+    if (entry != nullptr) first_ = entry->next_spare;
+    return entry;
+  }
+  void give(kept_entry& entry) noexcept {
+    const platform::lock_guard lock{mutex_};
+    entry.next_spare = first_;
+    first_ = &entry;
+  }
+  void lock_for_fork() noexcept { mutex_.lock(); }
+  void unlock_after_fork() noexcept { mutex_.unlock(); }
+
+ private:
+  platform::mutex mutex_;
+  kept_entry* first_ = nullptr;
 };
 
 /// What one telemetry object brings and every instrumented function uses. There is one per process (where shared
@@ -55,6 +89,10 @@ struct runtime {
   tick_clock clock;
   record_queue spans;
   record_queue logs;
+  platform::atomic<const span_counts*> counts{nullptr};  ///< lives for ever
+
+  kept_spares kept_spans;                  ///< for guards that are no local variables
+  platform::atomic<std::uint32_t> age{1};  ///< how many forks lie behind this process, and one
 
   platform::atomic<participant*> participants{nullptr};
   platform::thread_exit_hook thread_exit;
@@ -72,6 +110,9 @@ struct thread_state {
   producer spans;
   producer logs;
   int unwinding;  ///< exceptions in flight when the task that runs now was resumed: they are not the task's
+  platform::memory_range stack;  ///< platform::thread_stack(); empty until the thread is set up
+  kept_entry* spare;             ///< of runtime::kept_spans, a few
+  std::uint32_t spares;
 };
 
 OTLPKIT_VISIBLE inline constinit thread_local thread_state this_thread{};
@@ -89,8 +130,14 @@ inline void on_thread_exit(void*) noexcept {
   global_runtime.spans.retire(t.spans);
   global_runtime.logs.retire(t.logs);
   this_thread_slabs.clear();
-  if (t.slot == &t.own && t.own.top == nullptr)
+  sweep(t.own.top, true);
+  t.own.kept = {};
+  while (t.spare != nullptr) global_runtime.kept_spans.give(*std::exchange(t.spare, t.spare->next_spare));
+  t.spares = 0;
+  if (t.slot == &t.own && t.own.top == nullptr) {
     t.slot = nullptr;  // a later destructor that records arms the hook again
+    t.stack = {};
+  }
 }
 
 inline void before_fork() noexcept {
@@ -98,9 +145,11 @@ inline void before_fork() noexcept {
   global_scopes.lock_for_fork();
   global_runtime.spans.lock_for_fork();
   global_runtime.logs.lock_for_fork();
+  global_runtime.kept_spans.lock_for_fork();
 }
 
 inline void unlock_after_fork() noexcept {
+  global_runtime.kept_spans.unlock_after_fork();
   global_runtime.logs.unlock_after_fork();
   global_runtime.spans.unlock_after_fork();
   global_scopes.unlock_after_fork();
@@ -115,6 +164,7 @@ inline void after_fork_in_parent() noexcept {
 /// ends them; here they stay the current context without recording.
 inline void after_fork_in_child() noexcept {
   thread_state& t = this_thread;
+  global_runtime.age.fetch_add(1, platform::relaxed);
   global_runtime.spans.forget_after_fork();
   global_runtime.logs.forget_after_fork();
   t.spans = {};
@@ -160,9 +210,58 @@ OTLPKIT_COLD inline context_slot& set_up_thread() noexcept {
   thread_state& t = this_thread;
   t.random.seed();
   t.exceptions = platform::exception_counter();
+  t.stack = platform::thread_stack();
   t.slot = &t.own;
   global_runtime.thread_exit.arm(&global_runtime);
   return t.own;
+}
+
+/// The slot of the task that runs on this thread.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE context_slot& current_slot() noexcept {
+  context_slot* const slot = this_thread.slot;
+  if (slot != nullptr) [[likely]]
+    return *slot;
+  return set_up_thread();
+}
+
+/// An entry in a slot's stack whose owner, a scope, need not be a local variable.
+template <class Entry>
+struct kept_copy final : kept_entry {
+  Entry entry;
+  explicit kept_copy(const Entry& e) noexcept
+      : kept_entry{[](kept_entry& k) noexcept { delete static_cast<kept_copy*>(&k); }}, entry{e} {
+    entry.kept = this;
+  }
+};
+
+/// Pushes a scope's entry. Where memory for it is out the scope has no effect.
+template <class Entry>
+void enter_scope(Entry& entry, Entry* context_slot::*stack, kept_count context_slot::*count) noexcept {
+  context_slot& slot = current_slot();
+  Entry* pushed = &entry;
+  if (!this_thread.stack.has(&entry)) {
+    auto* const kept = new (std::nothrow) kept_copy<Entry>{entry};
+    if (kept == nullptr) return;
+    kept->in.store(&slot, platform::relaxed);
+    entry.kept = kept;
+    pushed = &kept->entry;
+    (slot.*count).pushed(slot.*stack);
+  }
+  pushed->below = slot.*stack;
+  slot.*stack = pushed;
+}
+
+template <class Entry>
+void leave_scope(Entry& entry, Entry* context_slot::*stack) noexcept {
+  context_slot& slot = current_slot();
+  if (entry.kept == nullptr) {
+    unlink(slot.*stack, entry);
+    return;
+  }
+  auto& kept = static_cast<kept_copy<Entry>&>(*entry.kept);
+  if (kept.in.load(platform::relaxed) == &slot && unlink(slot.*stack, kept.entry)) return kept.recycle(kept);
+  kept.entry.state = entry_state::over;
+  kept.done_by(kept_entry::who::owner);
 }
 
 /// How many exceptions unwind the running task. A task that is resumed from a destructor while the thread unwinds has
@@ -194,14 +293,6 @@ struct id_source {
     return {{this_thread.random.next(), this_thread.random.next()}};
   }
 };
-
-/// The slot of the task that runs on this thread.
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE context_slot& current_slot() noexcept {
-  context_slot* const slot = this_thread.slot;
-  if (slot != nullptr) [[likely]]
-    return *slot;
-  return set_up_thread();
-}
 
 }  // namespace detail
 }  // namespace otlpkit::inline OTLPKIT_ABI

@@ -161,6 +161,7 @@ template <class T>
 using otlpkit::otlpkit_scope;  // the macros look the name up from wherever they are used
 
 /// Declares who the macros in this namespace (and those within it) record as: OTLPKIT_SCOPE("my.library", "1.2.0").
+/// With or without a semicolon.
 #define OTLPKIT_SCOPE(...)                                                                      \
   [[maybe_unused]] static const ::otlpkit::instrumentation_scope& otlpkit_scope(int) noexcept { \
     static constinit ::otlpkit::instrumentation_scope scope{__VA_ARGS__};                       \

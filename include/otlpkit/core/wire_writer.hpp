@@ -48,13 +48,14 @@ OTLPKIT_ALWAYS_INLINE byte* put_fixed(byte* p, T v) noexcept {
 
 /// Copies at most 32 bytes with a few overlapping moves. Never reads or writes outside.
 OTLPKIT_ALWAYS_INLINE byte* put_short_bytes(byte* p, const char* data, std::size_t size) noexcept {
-  const auto move = [p, data, size]<std::size_t width>(std::integral_constant<std::size_t, width>) noexcept {
-    byte head[width], tail[width];
-    std::memcpy(head, data, width);
-    std::memcpy(tail, data + size - width, width);
-    std::memcpy(p, head, width);
-    std::memcpy(p + size - width, tail, width);
-  };
+  const auto move = [p, data, size]<std::size_t width>(std::integral_constant<std::size_t, width>)
+                        OTLPKIT_ALWAYS_INLINE_LAMBDA {
+                          byte head[width], tail[width];
+                          std::memcpy(head, data, width);
+                          std::memcpy(tail, data + size - width, width);
+                          std::memcpy(p, head, width);
+                          std::memcpy(p + size - width, tail, width);
+                        };
   if (size - 8 <= 8) {  // what most keys and names are
     move(std::integral_constant<std::size_t, 8>{});
   } else if (size >= 16) {
@@ -73,7 +74,7 @@ OTLPKIT_ALWAYS_INLINE byte* put_short_bytes(byte* p, const char* data, std::size
 /// calls nothing.
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool put_ascii(byte* p, const char* data, std::size_t size) noexcept {
   constexpr std::uint64_t high = 0x8080'8080'8080'8080u;
-  const auto move = [p, data]<class Word>(std::size_t at, Word) noexcept {
+  const auto move = [p, data]<class Word>(std::size_t at, Word) OTLPKIT_ALWAYS_INLINE_LAMBDA {
     Word word;
     std::memcpy(&word, data + at, sizeof word);
     std::memcpy(p + at, &word, sizeof word);

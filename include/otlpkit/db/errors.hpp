@@ -3,6 +3,7 @@
 
 #include <otlpkit/config.hpp>
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -24,6 +25,41 @@ class error : public std::runtime_error {
   char status_code_[16] = {};
   std::size_t size_ = 0;
 };
+
+/// Whether a transaction failed only because of another one: run again from its beginning it may succeed. SQLSTATE
+/// class 40 (40001 serialization failure, 40P01 deadlock), and SQLite's BUSY and LOCKED. For the should_handle of a
+/// retry around the whole transaction.
+[[nodiscard]] inline bool is_serialization_failure(const error& e) noexcept {
+  const std::string_view code = e.status_code();
+  if (code.size() == 5) return code.substr(0, 2) == "40";
+  int number = 0;  // SQLite's extended result code: the low byte is the result code
+  for (const char c : code) {
+    if (c < '0' || c > '9' || number > 100'000) return false;
+    number = number * 10 + (c - '0');
+  }
+  return (number & 0xFF) == 5 || (number & 0xFF) == 6;
+}
+
+/// The error's text as it may be recorded: where databases quote values of the statement (SQLSTATE class 22, data that
+/// does not fit, and 42601, a syntax error; SQLite's 1), what stands in quotes is replaced by `?`.
+[[nodiscard]] inline std::string message_without_values(const error& e) {
+  const std::string_view code = e.status_code(), text = e.what();
+  if (code.substr(0, 2) != "22" && code != "42601" && code != "1") return std::string{text};
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '"' && text[i] != '\'') {
+      out += text[i];
+      continue;
+    }
+    // The value may hold quotes itself: from the first to the last of its kind.
+    const std::size_t close = text.rfind(text[i]);
+    out.append(1, text[i]).append(1, '?');
+    if (close == i) return out;
+    out += text[i];
+    i = close;
+  }
+  return out;
+}
 
 /// query_one() found no row, or more than one.
 class row_count_error : public std::runtime_error {

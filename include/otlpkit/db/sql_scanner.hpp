@@ -17,6 +17,8 @@ struct sql_dialect {
   bool dollar_quotes = true;           ///< $tag$text$tag$ is a string: PostgreSQL
   bool nested_comments = false;        ///< /* /* */ */ is one comment: PostgreSQL
 
+  friend constexpr bool operator==(const sql_dialect&, const sql_dialect&) noexcept = default;
+
   /// By db.system.name.
   [[nodiscard]] static constexpr sql_dialect of(std::string_view system_name) noexcept {
     if (system_name == "mysql" || system_name == "mariadb") return {true, true, true, false, false};

@@ -6,10 +6,15 @@
 #include <otlpkit/db/read_row.hpp>
 #include <otlpkit/trace/observed_call.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -17,11 +22,34 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::db {
 
-template <connection Connection>
+template <blocking_connection Connection>
 class transaction;
+struct transaction_options;
+
+struct traced_db_options {
+  /// A statement that takes this long gets the event otlpkit.db.slow_query. Zero: none does.
+  std::chrono::nanoseconds slow_query = std::chrono::seconds{1};
+};
+
+namespace detail {
+
+/// Does something with what a query returns. What is awaited first has a specialisation in asio/traced_db.hpp.
+template <class Result>
+struct result_mapper {
+  using statement = std::string_view;  ///< how the function may keep the statement, to name it in errors
+  template <class F>
+  static auto run(Result rows, F fn) {
+    return fn(std::move(rows));
+  }
+};
+
+}  // namespace detail
 
 /// A connection whose statements are spans, named by what they do: `SELECT products`. Returns what the wrapped
-/// connection returns, and rows as structs. As thread-safe as the connection is: mostly one thread at a time.
+/// connection returns, and rows as structs; over a connection whose calls are awaited all of these are awaited as well
+/// (include otlpkit/asio/traced_db.hpp). As thread-safe as the connection is: mostly one thread at a time.
+///
+/// What is recorded of a statement is found out when it is first run, and kept for all connections of the process.
 ///
 /// \code
 /// otlpkit::db::traced_db db{otlpkit::sqlite::connection{"shop.db"}};
@@ -31,7 +59,9 @@ template <connection Connection>
 class traced_db {
  public:
   /// A temporary is moved in; an lvalue is referred to and must live on.
-  explicit traced_db(Connection&& wrapped) : connection_{std::forward<Connection>(wrapped)} {}
+  explicit traced_db(Connection&& wrapped, const traced_db_options& options = {})
+      : connection_{std::forward<Connection>(wrapped)},
+        slow_ns_{static_cast<std::uint64_t>(std::max(options.slow_query, std::chrono::nanoseconds{0}).count())} {}
 
   /// All rows, as they are. Values follow the statement, or one range of db::parameter.
   template <class... Values>
@@ -39,37 +69,36 @@ class traced_db {
     return with_parameters([&](parameters p) -> decltype(auto) { return run_query(sql, p); }, values...);
   }
 
-  /// All rows, each as a T (see read_row()).
+  /// All rows, each as a T (see read_row()): a vector.
   template <class T, class... Values>
-  [[nodiscard]] std::vector<T> query(std::string_view sql, const Values&... values) {
+  [[nodiscard]] auto query(std::string_view sql, const Values&... values) {
     return query_with([](const row& r) { return read_row<T>(r); }, sql, values...);
   }
 
   /// All rows, each as `read(row)` makes it.
   template <std::invocable<const row&> Reader, class... Values>
-  [[nodiscard]] auto query_with(Reader&& read, std::string_view sql, const Values&... values) {
-    const auto rows = query(sql, values...);
-    std::vector<std::decay_t<std::invoke_result_t<Reader&, const row&>>> out;
-    out.reserve(rows.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) out.push_back(std::invoke(read, row{rows, i}));
-    return out;
+  [[nodiscard]] auto query_with(Reader read, std::string_view sql, const Values&... values) {
+    return map(query(sql, values...), [read = std::move(read)](const auto& rows) mutable {
+      std::vector<std::decay_t<std::invoke_result_t<Reader&, const row&>>> out;
+      out.reserve(rows.size());
+      for (std::size_t i = 0; i < rows.size(); ++i) out.push_back(std::invoke(read, row{rows, i}));
+      return out;
+    });
   }
 
   /// The row there is, or nothing. Throws row_count_error when there are several.
   template <class T, class... Values>
-  [[nodiscard]] std::optional<T> query_optional(std::string_view sql, const Values&... values) {
-    const auto rows = query(sql, values...);
-    if (rows.size() > 1)
-      throw row_count_error{std::to_string(rows.size()) + " rows, expected one at most: " + std::string{sql}};
-    if (rows.empty()) return std::nullopt;
-    return read_row<T>(row{rows, 0});
+  [[nodiscard]] auto query_optional(std::string_view sql, const Values&... values) {
+    return map(query(sql, values...), [sql = kept(sql)](const auto& rows) { return optional_row<T>(rows, sql); });
   }
 
   /// The one row. Throws row_count_error when there is none, or several.
   template <class T, class... Values>
-  [[nodiscard]] T query_one(std::string_view sql, const Values&... values) {
-    if (auto found = query_optional<T>(sql, values...)) return *std::move(found);
-    throw row_count_error{"no row, expected one: " + std::string{sql}};
+  [[nodiscard]] auto query_one(std::string_view sql, const Values&... values) {
+    return map(query(sql, values...), [sql = kept(sql)](const auto& rows) -> T {
+      if (auto found = optional_row<T>(rows, sql)) return *std::move(found);
+      throw row_count_error{"no row, expected one: " + shortened(sql)};
+    });
   }
 
   /// Runs a statement that returns no rows; the number of rows it changed.
@@ -78,19 +107,102 @@ class traced_db {
     return with_parameters([&](parameters p) -> decltype(auto) { return run_execute(sql, p); }, values...);
   }
 
-  /// Begins a transaction, which ends with what this returns.
-  [[nodiscard]] db::transaction<Connection> transaction() { return db::transaction<Connection>{*this}; }
+  /// Runs a statement once for each of the ranges of values in `sets`, as one batch: one span. Returns the number of
+  /// rows changed in all. The first failure ends it; what was done until then stays, unless a transaction is open.
+  template <class Sets>
+  std::int64_t execute_many(std::string_view sql, const Sets& sets) {
+    const std::size_t count = std::size(sets);
+    if (count == 0) return 0;
+    return observed_batch(sql, true, count, [&] {
+      std::int64_t changed = 0;
+      for (const auto& values : sets) changed += connection_.execute(sql, parameters{values});
+      return changed;
+    });
+  }
+
+  /// Inserts many rows with few statements: `insert` reaches up to VALUES ("INSERT INTO readings (device, at, value)
+  /// VALUES"), `values` holds row after row of `columns` values. One span for all; db.query.text shows one row. The
+  /// first failure ends it. Returns the number of rows inserted.
+  std::int64_t insert_rows(std::string_view insert, std::size_t columns, parameters values) {
+    if (columns == 0 || columns > most_values || values.size() % columns != 0) {
+      throw std::invalid_argument{"insert_rows: " + std::to_string(values.size()) + " values are no rows of " +
+                                  std::to_string(columns) + " columns (at most " + std::to_string(most_values) + ")"};
+    }
+    if (values.empty()) return 0;
+    const std::string shown = std::string{insert} + " (" + placeholders(columns) + ")";
+    return observed_batch(shown, true, values.size() / columns, [&] {
+      const std::size_t most = most_values / columns * columns;
+      std::int64_t inserted = 0;
+      std::string sql;
+      for (std::size_t at = 0, held = 0; at < values.size(); at += held) {
+        const std::size_t now = std::min(most, values.size() - at);
+        if (now != held) {
+          sql = insert;
+          for (std::size_t i = 0; i < now; i += columns)
+            sql.append(i == 0 ? " (" : ", (").append(placeholders(columns, i + 1)).append(")");
+        }
+        held = now;
+        inserted += connection_.execute(sql, values.subspan(at, now));
+      }
+      return inserted;
+    });
+  }
+
+  /// Begins a transaction, which ends with what this returns. Connections that are awaited have db::in_transaction() in
+  /// otlpkit/asio/traced_db.hpp instead.
+  [[nodiscard]] auto transaction() requires blocking_connection<Connection> {
+    return db::transaction<Connection>{*this};
+  }
+  [[nodiscard]] auto transaction(const transaction_options& options) requires blocking_connection<Connection> {
+    return db::transaction<Connection>{*this, options};
+  }
 
   /// The connection itself, for what is not traced.
   [[nodiscard]] std::remove_reference_t<Connection>& wrapped() noexcept { return connection_; }
+  [[nodiscard]] const connection_info& info() { return connection_.info(); }
+  /// As the connection says it.
+  [[nodiscard]] bool usable() requires self_checking<std::remove_reference_t<Connection>> {
+    return connection_.usable();
+  }
 
  private:
+  static constexpr std::size_t most_values = 16'384;  // in one statement: SQLite takes 32,766, PostgreSQL 65,535
+
+  template <class Result, class F>
+  static auto map(Result&& rows, F fn) {
+    return detail::result_mapper<std::decay_t<Result>>::run(std::forward<Result>(rows), std::move(fn));
+  }
+  static auto kept(std::string_view sql) {
+    using result_type =
+        std::decay_t<decltype(std::declval<std::remove_reference_t<Connection>&>().query(sql, parameters{}))>;
+    return typename detail::result_mapper<result_type>::statement{sql};
+  }
+  [[nodiscard]] static std::string shortened(std::string_view sql) {
+    return sql.size() <= 1000 ? std::string{sql} : std::string{sql.substr(0, 1000)} + "...";
+  }
+  template <class T>
+  [[nodiscard]] static std::optional<T> optional_row(const auto& rows, std::string_view sql) {
+    if (rows.size() > 1)
+      throw row_count_error{std::to_string(rows.size()) + " rows, expected one at most: " + shortened(sql)};
+    if (rows.empty()) return std::nullopt;
+    return read_row<T>(row{rows, 0});
+  }
+
+  template <class Call>
+  std::int64_t observed_batch(std::string_view sql, bool parameterised, std::size_t count, Call&& call) {
+    if constexpr (!otlpkit::detail::telemetry_compiled_in)
+      return call();
+    else
+      return otlpkit::detail::observe(detail::db_operation{connection_.info(), sql, parameterised, slow_ns_, count},
+                                      std::forward<Call>(call));
+  }
+
   decltype(auto) run_query(std::string_view sql, parameters values) {
     if constexpr (!otlpkit::detail::telemetry_compiled_in)
       return connection_.query(sql, values);
     else
       return otlpkit::detail::observe(
-          detail::db_operation{connection_.info(), sql, !values.empty()},
+          detail::db_operation{connection_.info(), sql, !values.empty(), slow_ns_},
           [this, sql, values]() -> decltype(auto) { return connection_.query(sql, values); });
   }
   decltype(auto) run_execute(std::string_view sql, parameters values) {
@@ -98,7 +210,7 @@ class traced_db {
       return connection_.execute(sql, values);
     else
       return otlpkit::detail::observe(
-          detail::db_operation{connection_.info(), sql, !values.empty()},
+          detail::db_operation{connection_.info(), sql, !values.empty(), slow_ns_},
           [this, sql, values]() -> decltype(auto) { return connection_.execute(sql, values); });
   }
 
@@ -117,52 +229,14 @@ class traced_db {
   }
 
   Connection connection_;
+  std::uint64_t slow_ns_;
 };
 
 template <class Connection>
 traced_db(Connection&&) -> traced_db<Connection>;
-
-/// A transaction that is rolled back unless it was committed: also when an exception leaves its scope. Spans BEGIN,
-/// COMMIT, ROLLBACK. Use it on the connection's thread, and not longer than the connection lives.
-///
-/// \code
-/// auto tx = db.transaction();
-/// db.execute("UPDATE ...");
-/// tx.commit();
-/// \endcode
-template <connection Connection>
-class [[nodiscard]] transaction {
- public:
-  explicit transaction(traced_db<Connection>& db) : db_{&db} { db.execute(db.wrapped().info().begin); }
-  transaction(const transaction&) = delete;
-  transaction& operator=(const transaction&) = delete;
-
-  /// A roll-back that fails is recorded in its span and goes no further: the database drops the transaction with the
-  /// connection.
-  ~transaction() {
-    if (!open_) return;
-    try {
-      rollback();
-    } catch (...) {
-    }
-  }
-
-  /// Makes the changes last. When it throws they may still be rolled back, and will be by the destructor.
-  void commit() {
-    db_->execute("COMMIT");
-    open_ = false;
-  }
-
-  void rollback() {
-    open_ = false;
-    db_->execute("ROLLBACK");
-  }
-
-  [[nodiscard]] bool open() const noexcept { return open_; }
-
- private:
-  traced_db<Connection>* db_;
-  bool open_ = true;
-};
+template <class Connection>
+traced_db(Connection&&, traced_db_options) -> traced_db<Connection>;
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::db
+
+#include <otlpkit/db/transaction.hpp>

@@ -227,16 +227,18 @@ class otlp_http_sender : public std::enable_shared_from_this<otlp_http_sender> {
   void give_up(const job_ptr& j, const attempt_end& end, const retry_schedule::step& step) {
     std::string text = end.trouble;
     text += (step.asked ? ", to be retried after " : ", next try in ") + seconds_text(step.delay);
-    lose(j, reason_of_deadline(*j), end.kind, text + "; " + what_ends(*j) + " leaves no time for that");
+    lose(j, reason_of_deadline(*j), end.kind, text + "; " + what_ends(*j) + " leaves no time for that",
+         end.result.http_status);
   }
   void expire(const job_ptr& j) {
     std::string text = what_ends(*j) + " has passed";
     if (!j->trouble.empty()) text += " (before: " + j->trouble + ")";
     lose(j, reason_of_deadline(*j), "deadline", text);
   }
-  void lose(const job_ptr& j, sdk::drop_reason reason, std::string_view kind, const std::string& why) {
+  void lose(const job_ptr& j, sdk::drop_reason reason, std::string_view kind, const std::string& why,
+            unsigned http_status = 0) {
     if (j->finished) return;
-    const sdk::export_result result{j->batch->items(), reason};
+    const sdk::export_result result{j->batch->items(), reason, http_status};
     tell(kind, why, result);
     finish(j, result);
   }

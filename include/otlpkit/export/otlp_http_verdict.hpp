@@ -77,12 +77,13 @@ struct attempt_end {
       return end;
     case http_reply::result::answered: break;
   }
+  end.result.http_status = reply.status;
   const response_meaning meaning = interpret_response(reply.status, reply.body, !reply.encoded, items);
   end.kind = std::to_string(reply.status);
   switch (meaning.what) {
     case response_meaning::outcome::delivered:
       end.result = {static_cast<std::size_t>(meaning.rejected),
-                    meaning.rejected > 0 ? sdk::drop_reason::rejected : sdk::drop_reason::none};
+                    meaning.rejected > 0 ? sdk::drop_reason::rejected : sdk::drop_reason::none, reply.status};
       if (meaning.rejected > 0)
         end.trouble = "refused by the receiver: " + meaning.detail;
       else if (!meaning.detail.empty())
@@ -92,7 +93,7 @@ struct attempt_end {
       end.retry = true;
       end.retry_after = parse_retry_after(reply.retry_after, std::chrono::system_clock::now());
       break;
-    case response_meaning::outcome::refused: end.result = {items, sdk::drop_reason::rejected}; break;
+    case response_meaning::outcome::refused: end.result = {items, sdk::drop_reason::rejected, reply.status}; break;
   }
   end.trouble = status_text(reply);
   if (!meaning.detail.empty()) end.trouble += ": " + meaning.detail;

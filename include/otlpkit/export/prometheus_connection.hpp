@@ -63,7 +63,7 @@ class page_source {
     page p{options_->page};
     p.add_resource(collected->resource());
     for (const sdk::scope_items& s : collected->scopes()) p.add_scope(s.scope, s.items);
-    a.body = p.text(chosen.how);
+    a.body = p.text(chosen.how, chosen.names);
     for (const std::string& problem : p.problems()) {
       constexpr std::size_t most = 1000;
       if (told_.size() < most && told_.insert(problem).second)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <otlpkit/core/value_view.hpp>
-#include <otlpkit/export/prometheus_names.hpp>
+#include <otlpkit/export/prometheus_naming.hpp>
 #include <otlpkit/export/prometheus_points.hpp>
 #include <otlpkit/export/prometheus_values.hpp>
 
@@ -27,7 +27,7 @@ class label_list {
   void add(std::string name, std::string_view key, std::string value) {
     if (!name.empty()) labels_.push_back({std::move(name), std::string{key}, std::move(value)});
   }
-  void add(const field_view& f) { add(label_name(f.key), f.key, text_of(f.value)); }
+  void add(const field_view& f, const naming& n) { add(n.label(f.key), f.key, text_of(f.value)); }
 
   [[nodiscard]] bool has(std::string_view name) const noexcept {
     return std::ranges::any_of(labels_, [name](const label& l) { return l.name == name; });
@@ -55,7 +55,8 @@ class label_list {
     for (const label& l : labels_) {
       if (l.value.empty()) continue;
       if (!out.empty()) out.push_back(',');
-      out.append(l.name).append("=\"");
+      append_name(out, l.name, false);
+      out.append("=\"");
       append_escaped(out, l.value, true);
       out.push_back('"');
     }
@@ -72,7 +73,7 @@ struct scope_labels {
 
   scope_labels() = default;
   /// \param head fields 1 and 3 of ScopeMetrics
-  explicit scope_labels(std::string_view head) {
+  scope_labels(std::string_view head, const naming& n) {
     std::string_view scope, schema_url, name, version;
     for (wire_reader f{head}; f.next();) {
       if (f.is(1, wire_reader::len)) scope = f.bytes();
@@ -88,11 +89,22 @@ struct scope_labels {
     labels.add("otel_scope_version", "", std::string{version});
     labels.add("otel_scope_schema_url", "", std::string{schema_url});
     for (const field_view& a : attributes) {
-      std::string label = label_name("otel_scope_" + std::string{a.key});
+      std::string label = n.label("otel_scope_" + std::string{a.key});
       if (label == "otel_scope_name" || label == "otel_scope_version" || label == "otel_scope_schema_url") continue;
       labels.add(std::move(label), a.key, text_of(a.value));
     }
     labels.settle();
+    labels.append_to(text);
+  }
+
+  /// Adds attributes of the resource.
+  void add(const std::vector<field_view>& more, const naming& n) {
+    for (const field_view& a : more) {
+      std::string name = n.label(a.key);
+      if (!labels.has(name)) labels.add(std::move(name), a.key, text_of(a.value));
+    }
+    labels.settle();
+    text.clear();
     labels.append_to(text);
   }
 };
@@ -101,10 +113,10 @@ struct scope_labels {
 /// `exported_...`, as Prometheus itself does it. \param reserved `le` or `quantile` where the kind of metric has it,
 /// else ""
 [[nodiscard]] inline std::string series_labels(const std::vector<field_view>& attributes, const scope_labels& scope,
-                                               std::string_view reserved) {
+                                               std::string_view reserved, const naming& n) {
   label_list labels;
   for (const field_view& a : attributes) {
-    std::string name = label_name(a.key);
+    std::string name = n.label(a.key);
     if (!name.empty() && (name == reserved || scope.labels.has(name))) name.insert(0, "exported_");
     labels.add(std::move(name), a.key, text_of(a.value));
   }
@@ -117,7 +129,7 @@ struct scope_labels {
 
 /// An exemplar as OpenMetrics writes it after a sample: ` # {trace_id="..."} value time`. Empty when it would have no
 /// label. Attributes that do not fit into the 128 characters the format allows are left out.
-[[nodiscard]] inline std::string exemplar_text(const exemplar_view& e) {
+[[nodiscard]] inline std::string exemplar_text(const exemplar_view& e, const naming& n) {
   constexpr std::size_t most = 128;
   constexpr char hex[] = "0123456789abcdef";
   std::size_t used = 0;
@@ -127,7 +139,8 @@ struct scope_labels {
     if (value.empty() || size > most - used) return;
     used += size;
     if (!labels.empty()) labels.push_back(',');
-    labels.append(name).append("=\"");
+    append_name(labels, name, false);
+    labels.append("=\"");
     append_escaped(labels, value, true);
     labels.push_back('"');
   };
@@ -141,7 +154,7 @@ struct scope_labels {
   add_id("span_id", e.span);
   label_list attributes;
   for (const field_view& a : e.attributes) {
-    std::string name = label_name(a.key);
+    std::string name = n.label(a.key);
     if (name != "trace_id" && name != "span_id") attributes.add(std::move(name), a.key, text_of(a.value));
   }
   attributes.settle();

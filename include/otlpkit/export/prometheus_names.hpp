@@ -98,15 +98,19 @@ inline constexpr unit_word unit_words[] = {
   return of.empty() ? "per_" + per : of + "_per_" + per;
 }
 
-/// The name without a type's suffix: with the unit, unless it ends with it already.
+/// The name with its unit, unless it ends with it already.
 /// \param word what unit_word() made of the unit
 /// \param counter `_total` at the end of the name is the type's, and comes after the unit
-[[nodiscard]] inline std::string family_name(std::string_view name, std::string_view word, bool counter) {
-  std::string out = metric_name(name);
+[[nodiscard]] inline std::string with_unit(std::string out, std::string_view word, bool counter) {
   if (counter) out = detail::without_suffix(out, "_total");
   if (word.empty() || out == word || (out.ends_with(word) && out[out.size() - word.size() - 1] == '_')) return out;
   if (!out.ends_with('_')) out.push_back('_');
   return out.append(word);
+}
+
+/// The same, of a name that is cleaned first.
+[[nodiscard]] inline std::string family_name(std::string_view name, std::string_view word, bool counter) {
+  return with_unit(metric_name(name), word, counter);
 }
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::prometheus

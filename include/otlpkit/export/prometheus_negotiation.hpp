@@ -13,6 +13,7 @@ namespace otlpkit::inline OTLPKIT_ABI::prometheus {
 struct representation {
   format how = format::text;
   std::string_view content_type = "text/plain; version=0.0.4; charset=utf-8";
+  escaping names = escaping::underscores;
 };
 
 namespace detail {
@@ -56,6 +57,7 @@ namespace detail {
 struct accepted {
   std::string_view type;
   std::string_view version;
+  std::string_view escaping;
   int q = 1000;
 };
 
@@ -69,33 +71,53 @@ struct accepted {
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
     if (same_word(key, "q")) a.q = weight(value);
     if (same_word(key, "version")) a.version = value;
+    if (same_word(key, "escaping")) a.escaping = value;
   }
   return a;
+}
+
+[[nodiscard]] constexpr escaping escaping_named(std::string_view name) noexcept {
+  if (same_word(name, "allow-utf-8") || same_word(name, "allow-utf8")) return escaping::allow_utf8;
+  return same_word(name, "dots")     ? escaping::dots
+         : same_word(name, "values") ? escaping::values
+                                     : escaping::underscores;
 }
 
 }  // namespace detail
 
 /// Chooses by an Accept header: of what is supported, that with the highest weight, of equal ones the first. Without a
-/// header, and for one that names nothing supported, text 0.0.4, as Prometheus's own libraries do.
-///
-/// Names on the page are letters, digits and underscores, so `escaping=underscores` holds whatever was asked for.
+/// header, and for one that names nothing supported, text 0.0.4, as Prometheus's own libraries do. Versions 1.0.0 alone
+/// say how names are escaped; what is no escaping scheme counts as underscores.
 [[nodiscard]] constexpr representation negotiate(std::string_view accept) noexcept {
   struct offer {
     std::string_view type, version;
     bool default_version;
-    representation is;
+    format how;
+    std::string_view content_types[4];  ///< by escaping; one where the version has none
   };
   constexpr offer offers[] = {
-      {"text/plain", "0.0.4", true, {}},
-      {"text/plain", "1.0.0", false, {format::text, "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"}},
+      {"text/plain", "0.0.4", true, format::text, {"text/plain; version=0.0.4; charset=utf-8"}},
+      {"text/plain",
+       "1.0.0",
+       false,
+       format::text,
+       {"text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
+        "text/plain; version=1.0.0; charset=utf-8; escaping=dots",
+        "text/plain; version=1.0.0; charset=utf-8; escaping=values",
+        "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"}},
       {"application/openmetrics-text",
        "1.0.0",
        true,
-       {format::openmetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"}},
+       format::openmetrics,
+       {"application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=dots",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=values",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"}},
       {"application/openmetrics-text",
        "0.0.1",
        false,
-       {format::openmetrics, "application/openmetrics-text; version=0.0.1; charset=utf-8"}},
+       format::openmetrics,
+       {"application/openmetrics-text; version=0.0.1; charset=utf-8"}},
   };
   representation best;
   int best_q = 0;
@@ -110,7 +132,8 @@ struct accepted {
     for (const offer& o : offers) {
       if (!detail::same_word(a.type, o.type) || (a.version.empty() ? !o.default_version : a.version != o.version))
         continue;
-      best = o.is;
+      const escaping names = o.content_types[1].empty() ? escaping::underscores : detail::escaping_named(a.escaping);
+      best = {o.how, o.content_types[static_cast<std::size_t>(names)], names};
       best_q = a.q;
       break;
     }

@@ -19,30 +19,18 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::prometheus {
 
-/// How a page is written.
-enum class format : std::uint8_t {
-  text,         ///< the text format of Prometheus, 0.0.4
-  openmetrics,  ///< OpenMetrics 1.0, with units and exemplars
-};
-
-/// What a page says besides the metrics themselves.
-struct page_options {
-  bool scope_labels = true;  ///< otel_scope_name, otel_scope_version, ... on every series
-  bool target_info = true;   ///< the resource, as the metric target_info
-};
-
 /// OTLP metrics as a page for Prometheus. Does no I/O; owns nothing of what is added, which must live as long.
 ///
 ///     prometheus::page page;
 ///     page.add_request(bytes);                       // an ExportMetricsServiceRequest, or a MetricsData
 ///     send(page.text(prometheus::format::text));
 ///
-/// Names, units, types and labels are translated as the specification has it (compatibility/prometheus_and_openmetrics,
-/// UnderscoreEscapingWithSuffixes). Samples carry no time: a page is the state as of now. What cannot be shown is left
-/// out and told in problems().
+/// Names, units, types and labels are translated as the specification has it
+/// (compatibility/prometheus_and_openmetrics). Samples carry no time: a page is the state as of now. What cannot be
+/// shown is left out and told in problems().
 class page {
  public:
-  explicit page(page_options options = {}) : options_{options} {}
+  explicit page(page_options options = {}) : options_{std::move(options)}, naming_{options_.translation} {}
   page(const page&) = delete;
   page& operator=(const page&) = delete;
 
@@ -67,14 +55,23 @@ class page {
   /// \param head  holds fields 1 and 3 of ScopeMetrics
   /// \param items holds its fields 2
   void add_scope(std::string_view head, std::string_view items) {
-    scopes_.push_back(options_.scope_labels ? detail::scope_labels{head} : detail::scope_labels{});
+    scopes_.push_back({head, {}});
     for (wire::reader f{items}; f.next();) {
       if (f.is(2, wire::reader::len)) add_metric(f.bytes());
     }
   }
 
   /// The page. May be asked for again, in another format.
-  [[nodiscard]] std::string text(format how) {
+  [[nodiscard]] std::string text(format how, escaping names = escaping::underscores) {
+    naming_.escaping = names;
+    std::vector<field_view> constant;
+    for (wire::reader r{resource_}; r.next();) {
+      if (r.is(1, wire::reader::len) && on_every_series(field_view{r.bytes()}.key)) constant.emplace_back(r.bytes());
+    }
+    for (scope_part& s : scopes_) {
+      s.labels = options_.scope_labels ? detail::scope_labels{s.head, naming_} : detail::scope_labels{};
+      s.labels.add(constant, naming_);
+    }
     std::string out;
     std::set<std::string, std::less<>> taken;
     if (options_.target_info) target_info(out, how, taken);
@@ -96,10 +93,14 @@ class page {
   enum class kind : std::uint8_t { counter, gauge, histogram, summary, unknown, info, stateset };
   enum class shape : std::uint8_t { number, explicit_histogram, exponential_histogram, summary };
 
+  struct scope_part {
+    std::string_view head;
+    detail::scope_labels labels;  ///< as the page under way names them
+  };
   struct source {
     std::string_view data{};  ///< a Gauge, Sum, Histogram, ... message
     shape points{};
-    const detail::scope_labels* scope = nullptr;
+    const scope_part* scope = nullptr;
   };
   struct family {
     std::string name, unit;  ///< without the suffix of the type
@@ -107,6 +108,10 @@ class page {
     kind type{};
     std::vector<source> sources;
   };
+
+  [[nodiscard]] bool on_every_series(std::string_view key) const {
+    return std::ranges::any_of(options_.resource_labels, [key](const std::string& k) { return k == "*" || k == key; });
+  }
 
   void problem(std::string text) { problems_.push_back(std::move(text)); }
 
@@ -167,7 +172,7 @@ class page {
   }
 
   void add_source(std::string_view name, kind type, std::string word, std::string_view help, const source& s) {
-    std::string full = family_name(name, word, type == kind::counter);
+    std::string full = naming_.family(name, word, type == kind::counter);
     if (type == kind::info) full = detail::without_suffix(full, "_info");
     const auto [at, is_new] = index_.try_emplace({full, type}, families_.size());
     if (is_new) {
@@ -181,44 +186,59 @@ class page {
   }
 
   /// The name samples of the type have, unless they have several.
-  [[nodiscard]] static std::string sample_name(const family& f) {
-    return f.type == kind::counter ? f.name + "_total" : f.type == kind::info ? f.name + "_info" : f.name;
+  [[nodiscard]] std::string sample_name(const family& f) const {
+    if (f.type == kind::counter && naming_.suffixes()) return naming_.metric(f.name + "_total");
+    return naming_.metric(f.type == kind::info ? f.name + "_info" : f.name);
+  }
+  /// What OpenMetrics calls it: without the suffix of its type.
+  [[nodiscard]] std::string shown_name(const family& f) const {
+    const std::string name = sample_name(f);
+    return std::string{f.type == kind::counter ? detail::without_suffix(name, "_total")
+                       : f.type == kind::info  ? detail::without_suffix(name, "_info")
+                                               : std::string_view{name}};
+  }
+  /// OpenMetrics has no counters whose samples do not end in `_total`: those are of unknown type there.
+  [[nodiscard]] bool nameless_counter(const family& f) const {
+    return f.type == kind::counter && !sample_name(f).ends_with("_total");
   }
 
   /// Reserves every name a family uses. False when one of them is another's.
-  [[nodiscard]] static bool claim(const family& f, format how, std::set<std::string, std::less<>>& taken) {
+  [[nodiscard]] bool claim(const family& f, format how, std::set<std::string, std::less<>>& taken) const {
     std::vector<std::string> names{sample_name(f)};
-    if (how == format::openmetrics) names.push_back(f.name);
+    const std::string shown = shown_name(f);
+    if (how == format::openmetrics && shown != names[0]) names.push_back(shown);
     if (f.type == kind::histogram || f.type == kind::summary) {
-      names.push_back(f.name + "_sum");
-      names.push_back(f.name + "_count");
+      names.push_back(shown + "_sum");
+      names.push_back(shown + "_count");
     }
-    if (f.type == kind::histogram) names.push_back(f.name + "_bucket");
+    if (f.type == kind::histogram) names.push_back(shown + "_bucket");
     if (std::ranges::any_of(names, [&](const std::string& n) { return taken.contains(n); })) return false;
     taken.insert(names.begin(), names.end());
     return true;
   }
 
-  static void comments(std::string& out, format how, const family& f) {
+  void comments(std::string& out, format how, const family& f) const {
     constexpr std::string_view old_types[] = {"counter", "gauge", "histogram", "summary", "untyped", "gauge", "gauge"};
     constexpr std::string_view types[] = {"counter", "gauge", "histogram", "summary", "unknown", "info", "stateset"};
     const bool open = how == format::openmetrics;
-    const std::string name = open ? f.name : sample_name(f);
+    std::string name;
+    detail::append_name(name, open ? shown_name(f) : sample_name(f), true);
     if (!f.help.empty()) {
       out.append("# HELP ").append(name).push_back(' ');
       detail::append_escaped(out, f.help, open);
       out.push_back('\n');
     }
-    const auto type = static_cast<std::size_t>(f.type);
+    const auto type = static_cast<std::size_t>(open && nameless_counter(f) ? kind::unknown : f.type);
     out.append("# TYPE ").append(name).append(" ").append(open ? types[type] : old_types[type]).push_back('\n');
-    if (open && !f.unit.empty()) out.append("# UNIT ").append(name).append(" ").append(f.unit).push_back('\n');
+    if (open && !f.unit.empty() && naming_.suffixes())
+      out.append("# UNIT ").append(name).append(" ").append(f.unit).push_back('\n');
   }
 
   void target_info(std::string& out, format how, std::set<std::string, std::less<>>& taken) {
     const family f{"target", "", "Target metadata", kind::info, {}};
     detail::label_list labels;
     for (wire::reader r{resource_}; r.next();) {
-      if (r.is(1, wire::reader::len)) labels.add(field_view{r.bytes()});
+      if (r.is(1, wire::reader::len)) labels.add(field_view{r.bytes()}, naming_);
     }
     labels.settle();
     std::string text;
@@ -248,19 +268,19 @@ class page {
         if (s.points == shape::number) {
           const detail::number_point p{d.bytes()};
           if (p.absent) continue;
-          const std::string labels = detail::series_labels(p.attributes, *s.scope, {});
+          const std::string labels = detail::series_labels(p.attributes, s.scope->labels, {}, naming_);
           if (is_new(labels)) write_number(out, f, how, p, labels);
         } else if (s.points == shape::summary) {
           const detail::summary_point p{d.bytes()};
           if (p.absent) continue;
-          const std::string labels = detail::series_labels(p.attributes, *s.scope, "quantile");
+          const std::string labels = detail::series_labels(p.attributes, s.scope->labels, "quantile", naming_);
           if (is_new(labels)) write_summary(out, f, how, p, labels);
         } else {
           const auto p = s.points == shape::explicit_histogram ? detail::histogram_point::explicit_bounds(d.bytes())
                                                                : detail::histogram_point::exponential(d.bytes());
           unsound = unsound || !p.sound;
           if (p.absent || !p.sound) continue;
-          const std::string labels = detail::series_labels(p.attributes, *s.scope, "le");
+          const std::string labels = detail::series_labels(p.attributes, s.scope->labels, "le", naming_);
           if (is_new(labels)) write_histogram(out, f, how, p, labels);
         }
       }
@@ -273,35 +293,39 @@ class page {
   /// Everything of a line but the value.
   static void sample(std::string& out, std::string_view name, std::string_view labels, std::string_view label,
                      std::string_view value) {
-    out += name;
-    if (!labels.empty() || !label.empty()) {
-      out.append("{").append(labels);
-      if (!label.empty()) out.append(labels.empty() ? "" : ",").append(label).append("=\"").append(value).append("\"");
+    const bool quoted = !detail::is_plain_name(name, true);  // such a name stands within the braces
+    if (!quoted) out += name;
+    if (quoted || !labels.empty() || !label.empty()) {
+      out.push_back('{');
+      if (quoted) detail::append_name(out, name, true);
+      if (!labels.empty()) out.append(quoted ? "," : "").append(labels);
+      if (!label.empty())
+        out.append(quoted || !labels.empty() ? "," : "").append(label).append("=\"").append(value).append("\"");
       out.push_back('}');
     }
     out.push_back(' ');
   }
 
-  static void write_number(std::string& out, const family& f, format how, const detail::number_point& p,
-                           std::string_view labels) {
+  void write_number(std::string& out, const family& f, format how, const detail::number_point& p,
+                    std::string_view labels) const {
     sample(out, sample_name(f), labels, {}, {});
     if (p.value.is_integer) {
       detail::append_number(out, p.value.integer);
     } else {
       detail::append_number(out, p.value.real);
     }
-    if (how == format::openmetrics && f.type == kind::counter) {
+    if (how == format::openmetrics && f.type == kind::counter && !nameless_counter(f)) {
       const double infinity = std::numeric_limits<double>::infinity();
       latest_exemplar(out, decode(p.exemplars), -infinity, infinity);
     }
     out.push_back('\n');
   }
 
-  static void write_histogram(std::string& out, const family& f, format how, const detail::histogram_point& p,
-                              std::string_view labels) {
+  void write_histogram(std::string& out, const family& f, format how, const detail::histogram_point& p,
+                       std::string_view labels) const {
     const bool open = how == format::openmetrics;
     const auto exemplars = open ? decode(p.exemplars) : std::vector<detail::exemplar_view>{};
-    const std::string bucket_name = f.name + "_bucket";
+    const std::string name = shown_name(f), bucket_name = name + "_bucket";
     double below = -std::numeric_limits<double>::infinity();
     const auto line = [&](double le, std::uint64_t count) {
       std::string bound;
@@ -315,28 +339,29 @@ class page {
     for (const detail::bucket& b : p.buckets) line(b.le, b.count);
     line(std::numeric_limits<double>::infinity(), p.count);
     if (p.has_sum) {
-      sample(out, f.name + "_sum", labels, {}, {});
+      sample(out, name + "_sum", labels, {}, {});
       detail::append_number(out, p.sum);
       out.push_back('\n');
     }
-    sample(out, f.name + "_count", labels, {}, {});
+    sample(out, name + "_count", labels, {}, {});
     detail::append_number(out, p.count);
     out.push_back('\n');
   }
 
-  static void write_summary(std::string& out, const family& f, format how, const detail::summary_point& p,
-                            std::string_view labels) {
+  void write_summary(std::string& out, const family& f, format how, const detail::summary_point& p,
+                     std::string_view labels) const {
+    const std::string name = shown_name(f);
     for (const auto& [quantile, value] : p.quantiles) {
       std::string text;
       detail::append_number(text, quantile, how == format::openmetrics);
-      sample(out, f.name, labels, "quantile", text);
+      sample(out, name, labels, "quantile", text);
       detail::append_number(out, value);
       out.push_back('\n');
     }
-    sample(out, f.name + "_sum", labels, {}, {});
+    sample(out, name + "_sum", labels, {}, {});
     detail::append_number(out, p.sum);
     out.push_back('\n');
-    sample(out, f.name + "_count", labels, {}, {});
+    sample(out, name + "_count", labels, {}, {});
     detail::append_number(out, p.count);
     out.push_back('\n');
   }
@@ -346,20 +371,20 @@ class page {
   }
 
   /// The last one with a value above `below` and up to `le`.
-  static void latest_exemplar(std::string& out, const std::vector<detail::exemplar_view>& all, double below,
-                              double le) {
+  void latest_exemplar(std::string& out, const std::vector<detail::exemplar_view>& all, double below, double le) const {
     const detail::exemplar_view* latest = nullptr;
     for (const detail::exemplar_view& e : all) {
       const double v = e.value.as_double();
       const bool inside = v <= le && (v > below || std::isinf(below));
       if (inside && (latest == nullptr || e.time >= latest->time)) latest = &e;
     }
-    if (latest != nullptr) out += detail::exemplar_text(*latest);
+    if (latest != nullptr) out += detail::exemplar_text(*latest, naming_);
   }
 
   page_options options_;
+  naming naming_;
   std::string_view resource_;
-  std::deque<detail::scope_labels> scopes_;  ///< stay where they are
+  std::deque<scope_part> scopes_;  ///< stay where they are
   std::vector<family> families_;
   std::map<std::pair<std::string, kind>, std::size_t> index_;
   std::vector<std::string> problems_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/config.hpp>
+#include <otlpkit/export/tls_files.hpp>
 #include <otlpkit/sdk/url.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -67,13 +68,6 @@ class transport {
 
 /// Makes the connections of one exporter. Each call gives a new, unconnected one.
 using transport_factory = std::function<std::shared_ptr<transport>(net::io_context&)>;
-
-/// Files for TLS, all PEM. Empty: the system's trust store, no client certificate.
-struct tls_files {
-  std::string certificate = {};         ///< trusted CAs for the server (OTEL_EXPORTER_OTLP_CERTIFICATE)
-  std::string client_certificate = {};  ///< own certificate chain (OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE)
-  std::string client_key = {};          ///< its private key, not encrypted (OTEL_EXPORTER_OTLP_CLIENT_KEY)
-};
 
 namespace detail {
 

@@ -4,7 +4,10 @@
 #include <otlpkit/core/platform.hpp>
 #include <otlpkit/otlpkit.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <iterator>
 #include <string_view>
 
 namespace otlpkit::inline OTLPKIT_ABI::http::detail {
@@ -47,20 +50,20 @@ struct call_metrics {
     response_size.record(static_cast<double>(response_body), labels);
   }
 
-  /// With the labels every call has, and those of `status`, `error` and `more` that are given: labels are a list whose
-  /// length is known where it is written.
-  void record(const field& a, const field& b, const field& c, const field* status, const field* error,
-              const field* more) const noexcept {
-    const field* given[3];
-    int count = 0;
-    for (const field* f : {status, error, more}) {
-      if (f != nullptr) given[count++] = f;
+  /// With the labels every call has, and those of `more` that are given: labels are a list whose length is known where
+  /// it is written.
+  void record(const field& a, const field& b, const field& c, std::initializer_list<const field*> more) const noexcept {
+    const field* given[4] = {};
+    std::size_t count = 0;
+    for (const field* f : more) {
+      if (f != nullptr && count < std::size(given)) given[count++] = f;
     }
     switch (count) {
       case 0: return record({a, b, c});
       case 1: return record({a, b, c, *given[0]});
       case 2: return record({a, b, c, *given[0], *given[1]});
-      default: return record({a, b, c, *given[0], *given[1], *given[2]});
+      case 3: return record({a, b, c, *given[0], *given[1], *given[2]});
+      default: return record({a, b, c, *given[0], *given[1], *given[2], *given[3]});
     }
   }
 };

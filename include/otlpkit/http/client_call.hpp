@@ -2,14 +2,11 @@
 #pragma once
 
 #include <otlpkit/http/call_span.hpp>
+#include <otlpkit/http/error_name.hpp>
 #include <otlpkit/http/message.hpp>
 #include <otlpkit/http/semantics.hpp>
 #include <otlpkit/propagation/deadline.hpp>
 #include <otlpkit/propagation/propagation.hpp>
-
-#include <boost/asio/error.hpp>
-#include <boost/beast/core/error.hpp>
-#include <boost/beast/http/error.hpp>
 
 #include <charconv>
 #include <chrono>
@@ -34,22 +31,6 @@ inline constinit const histogram client_response_size{"http.client.response.body
                                                       {.unit = "By", .description = "Size of HTTP response bodies"}};
 inline constinit const up_down_counter<> client_active{
     "http.client.active_requests", {.unit = "{request}", .description = "HTTP requests in progress"}};
-
-/// A name of low cardinality for what went wrong with a connection.
-[[nodiscard]] inline std::string error_name(const boost::system::error_code& e) {
-  namespace asio = boost::asio;
-  if (e == boost::beast::error::timeout || e == asio::error::timed_out) return "timeout";
-  if (e == asio::error::operation_aborted) return "cancelled";
-  if (e == asio::error::connection_refused) return "connection_refused";
-  if (e == asio::error::connection_reset || e == asio::error::broken_pipe) return "connection_reset";
-  if (e == asio::error::host_not_found || e == asio::error::host_not_found_try_again) return "host_not_found";
-  if (e == boost::beast::http::error::end_of_stream || e == boost::beast::http::error::partial_message ||
-      e == asio::error::eof) {
-    return "end_of_stream";
-  }
-  if (e == boost::beast::http::error::body_limit) return "body_limit";
-  return std::string{e.category().name()} + ":" + std::to_string(e.value());
-}
 
 }  // namespace detail
 
@@ -121,10 +102,11 @@ class client_call {
     record(status, {}, request_body, response_body, version);
   }
 
-  void failed(const boost::system::error_code& e, std::uint64_t request_body = 0) noexcept {
+  /// \param why more than the error's own message says, if there is more
+  void failed(const boost::system::error_code& e, std::uint64_t request_body = 0, std::string_view why = {}) noexcept {
     try {
       const std::string name = detail::error_name(e);
-      if (name != "cancelled") span_.status(status_code::error, e.message());
+      if (name != "cancelled") span_.status(status_code::error, why.empty() ? std::string_view{e.message()} : why);
       record(0, name, request_body, 0, 11);
     } catch (...) {
       span_.status(status_code::error);
@@ -136,9 +118,11 @@ class client_call {
 
  private:
   void active(std::int64_t n) const noexcept {
-    detail::client_active.add(n, {{"http.request.method", std::string_view{method_}},
-                                  {"server.address", target_->address},
-                                  {"server.port", target_->port}});
+    const field method{"http.request.method", std::string_view{method_}};
+    const field address{"server.address", target_->address};
+    const field port{"server.port", target_->port};
+    if (target_->url_template.empty()) return detail::client_active.add(n, {method, address, port});
+    detail::client_active.add(n, {method, address, port, {"url.template", target_->url_template}});
   }
 
   void capture(const boost::beast::http::fields& headers, const std::vector<std::string>& names,
@@ -170,6 +154,7 @@ class client_call {
     const field code{"http.response.status_code", status};
     const field kind{"error.type", error};
     const field protocol{"network.protocol.version", detail::version_text(version)};
+    const field called{"url.template", target_->url_template};
     detail::call_metrics{detail::client_duration,
                          detail::client_request_size,
                          detail::client_response_size,
@@ -177,8 +162,9 @@ class client_call {
                          request_body,
                          response_body}
         .record({"http.request.method", std::string_view{method_}}, {"server.address", target_->address},
-                {"server.port", target_->port}, status != 0 ? &code : nullptr, !error.empty() ? &kind : nullptr,
-                status != 0 ? &protocol : nullptr);
+                {"server.port", target_->port},
+                {status != 0 ? &code : nullptr, !error.empty() ? &kind : nullptr, status != 0 ? &protocol : nullptr,
+                 !target_->url_template.empty() ? &called : nullptr});
     span_.end();
   }
 

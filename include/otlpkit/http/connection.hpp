@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/asio/co_spawn.hpp>
+#include <otlpkit/core/errors.hpp>
 #include <otlpkit/http/server_call.hpp>
 #include <otlpkit/http/server_options.hpp>
-#include <otlpkit/propagation/deadline.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -13,23 +12,14 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/write.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -41,19 +31,57 @@ namespace beast = boost::beast;
 using boost::system::error_code;
 using acceptor_ptr = std::shared_ptr<asio::ip::tcp::acceptor>;
 
-/// One connection's socket, and whether it only waits for the next request.
-struct connection {
-  explicit connection(asio::ip::tcp::socket socket) : stream{std::move(socket)} {}
+inline constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
-  beast::tcp_stream stream;
+/// One connection, whatever lies over TCP, and whether it only waits for the next request.
+struct connection {
+  connection() = default;
+  connection(const connection&) = delete;
+  connection& operator=(const connection&) = delete;
+  virtual ~connection() = default;
+  [[nodiscard]] virtual beast::tcp_stream& tcp() noexcept = 0;
+
   bool waiting = true;  // on the strand, as the stream
 };
+
+template <class Stream>
+struct connection_over final : connection {
+  template <class... More>
+  explicit connection_over(asio::ip::tcp::socket socket, More&... more) : stream{std::move(socket), more...} {}
+  beast::tcp_stream& tcp() noexcept override { return beast::get_lowest_layer(stream); }
+
+  Stream stream;
+};
+
+struct server_shared;
+
+/// Makes sessions of accepted sockets over something else than plain TCP.
+class session_maker {
+ public:
+  session_maker() = default;
+  session_maker(const session_maker&) = delete;
+  session_maker& operator=(const session_maker&) = delete;
+  virtual ~session_maker() = default;
+  virtual void start(const std::shared_ptr<server_shared>& shared, asio::ip::tcp::socket socket, peer from) = 0;
+};
+
+using tls_session_provider = std::unique_ptr<session_maker> (*)(const server_tls&);
+
+/// Filled by including <otlpkit/http/tls.hpp> anywhere in the program, so that nothing else sees OpenSSL.
+inline constinit std::atomic<tls_session_provider> installed_server_tls{nullptr};
 
 /// What a server and its connections share.
 struct server_shared {
   server_shared(asio::any_io_executor ex, router r, server_options o)
       : executor{std::move(ex)}, routes{std::move(r)}, options{std::move(o)} {
     options.check();
+    if (options.tls.certificate.empty() && options.tls.key.empty() && options.tls.client_authority.empty()) return;
+    const auto make = installed_server_tls.load(std::memory_order_acquire);
+    if (make == nullptr) {
+      throw config_error{"tls.certificate", quoted(options.tls.certificate, 300),
+                         "nothing, or <otlpkit/http/tls.hpp> included in one file of the program"};
+    }
+    over_tls = make(options.tls);
   }
 
   void add(const acceptor_ptr& a) {
@@ -68,6 +96,7 @@ struct server_shared {
   void leave(const std::shared_ptr<connection>& c) {
     const std::lock_guard lock{mutex};
     open.erase(c);
+    if (open.empty()) wake_waiting();
   }
   [[nodiscard]] std::size_t connections() {
     const std::lock_guard lock{mutex};
@@ -86,225 +115,39 @@ struct server_shared {
     }
     acceptors.clear();
     for (const std::shared_ptr<connection>& c : open) {
-      asio::post(c->stream.get_executor(), [c, all] {
-        if (all || c->waiting) c->stream.close();
+      asio::post(c->tcp().get_executor(), [c, all] {
+        if (all || c->waiting) c->tcp().close();
       });
     }
+  }
+
+  /// Waits for the last connection to end. Runs on the strand `timer` belongs to, which its handlers share.
+  static asio::awaitable<void> empty(std::shared_ptr<server_shared> shared, std::shared_ptr<asio::steady_timer> timer) {
+    {
+      const std::lock_guard lock{shared->mutex};
+      if (shared->open.empty()) co_return;
+      shared->waiting.push_back(timer);
+    }
+    co_await timer->async_wait(as_result);
   }
 
   asio::any_io_executor executor;
   router routes;
   server_options options;
+  std::unique_ptr<session_maker> over_tls;
   std::atomic<bool> closing{false};
+
+ private:
+  void wake_waiting() {
+    for (const auto& timer : std::exchange(waiting, {})) {
+      asio::post(timer->get_executor(), [timer] { timer->cancel(); });
+    }
+  }
+
   std::mutex mutex;
   std::vector<acceptor_ptr> acceptors;
   std::unordered_set<std::shared_ptr<connection>> open;
+  std::vector<std::shared_ptr<asio::steady_timer>> waiting;
 };
-
-inline constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
-
-/// The status that tells a client what was wrong with its request; 0 when there is nobody to tell.
-[[nodiscard]] inline unsigned status_of(const error_code& e) {
-  using beast::http::error;
-  if (e == error::end_of_stream || e == error::partial_message) return 0;
-  if (e == error::header_limit || e == error::buffer_overflow) return 431;
-  if (e == error::body_limit) return 413;
-  static const boost::system::error_category& parsing = make_error_code(error::bad_target).category();
-  return e.category() == parsing ? 400 : 0;
-}
-
-/// One connection from accept to close.
-class session {
- public:
-  session(std::shared_ptr<server_shared> shared, std::shared_ptr<connection> c, peer from)
-      : shared_{std::move(shared)},
-        connection_{std::move(c)}, peer_{std::move(from)}, buffer_{shared_->options.max_header_bytes + 64u * 1024} {}
-
-  asio::awaitable<void> run() {
-    for (bool first = true, open = true; open; first = false) open = co_await one(first);
-    error_code ignored;
-    stream().socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
-  }
-
- private:
-  using parser_type = beast::http::request_parser<beast::http::string_body>;
-
-  [[nodiscard]] beast::tcp_stream& stream() noexcept { return connection_->stream; }
-  [[nodiscard]] const server_options& options() const noexcept { return shared_->options; }
-
-  /// One request and its response. False when the connection is over.
-  asio::awaitable<bool> one(bool first) {
-    parser_type parser;
-    parser.header_limit(options().max_header_bytes);
-    parser.body_limit(options().max_body_bytes);
-    if (shared_->closing.load()) co_return false;
-    if (!first && buffer_.size() == 0) {
-      // Waiting is not yet asking: it has a time of its own, and a server that stops cuts it at once.
-      connection_->waiting = true;
-      stream().expires_after(options().idle_timeout);
-      const auto [error, size] = co_await stream().async_read_some(buffer_.prepare(4096), as_result);
-      if (error) co_return false;
-      buffer_.commit(size);
-    }
-    stream().expires_after(options().header_timeout);
-    if (buffer_.size() == 0) {
-      const auto [error, size] = co_await stream().async_read_some(buffer_.prepare(4096), as_result);
-      if (error) co_return false;
-      buffer_.commit(size);
-    }
-    connection_->waiting = false;
-    if (const auto [error, size] = co_await beast::http::async_read_header(stream(), buffer_, parser, as_result);
-        error) {
-      co_return co_await reject(status_of(error), parser);
-    }
-    const request::message& head = parser.get();
-    const auto hosts = head.count(beast::http::field::host);
-    if (hosts > 1 || (hosts == 0 && head.version() == 11)) co_return co_await reject(400, parser);
-    stream().expires_after(options().body_timeout);
-    if (beast::iequals(head[beast::http::field::expect], "100-continue")) {
-      beast::http::response<beast::http::empty_body> go_on{beast::http::status::continue_, head.version()};
-      if (const auto [error, size] = co_await beast::http::async_write(stream(), go_on, as_result); error)
-        co_return false;
-    }
-    if (const auto [error, size] = co_await beast::http::async_read(stream(), buffer_, parser, as_result); error) {
-      co_return co_await reject(status_of(error), parser);
-    }
-    co_return co_await serve(request{parser.release()});
-  }
-
-  asio::awaitable<bool> serve(request r) {
-    const target_parts target = parse_target(view(r.target()));
-    const std::string method{view(r.method_string())};
-    auto found = shared_->routes.find(method, target.path);
-    r.route = found.route;
-    r.parameters = std::move(found.parameters);
-    server_call call{static_cast<const request::message&>(r),
-                     found.route,
-                     peer_,
-                     options().capture,
-                     options().methods,
-                     options().trust_forwarded};
-    std::optional<deadline_scope> deadline;
-    if (options().max_deadline.count() > 0) {
-      if (const auto given = parse_timeout(header(r, timeout_header))) {
-        deadline.emplace(std::min(*given, options().max_deadline));
-      }
-    }
-    const std::size_t asked = r.body().size();
-    const bool head = method == "HEAD";
-    response answer;
-    std::exception_ptr failure;
-    stream().expires_never();
-    if (found.handler == nullptr) {
-      answer = found.route.empty() ? reply(404, "not found\n") : reply(405, "method not allowed\n");
-      if (!found.allow.empty()) answer.set(beast::http::field::allow, found.allow);
-    } else {
-      try {
-        answer = co_await (*found.handler)(r);
-      } catch (...) {
-        failure = std::current_exception();
-      }
-    }
-    if (failure) {
-      call.failed(failure);
-      answer = reply(500, "internal error\n");
-    }
-    answer.version(r.version());
-    const bool keep = r.keep_alive() && answer.keep_alive() && !shared_->closing.load();
-    answer.keep_alive(keep);
-    answer.prepare_payload();
-    std::size_t answered = answer.body().size();
-    if (head) {  // the length stays as of GET
-      answer.body().clear();
-      answered = 0;
-    }
-    stream().expires_after(options().write_timeout);
-    beast::http::response_serializer<beast::http::string_body> serializer{answer};
-    if (head) serializer.split(true);
-    const auto [error, size] = head ? co_await beast::http::async_write_header(stream(), serializer, as_result)
-                                    : co_await beast::http::async_write(stream(), serializer, as_result);
-    call.finish(answer.result_int(), asked, answered, &answer);
-    co_return !error && keep;
-  }
-
-  /// Answers what cannot be served, and closes. The connection is read to its end for a moment, as closing with unread
-  /// data would take the answer from the client.
-  asio::awaitable<bool> reject(unsigned status, parser_type& parser) {
-    if (status == 0) co_return false;
-    response answer =
-        reply(status, std::string{view(beast::http::obsolete_reason(beast::http::int_to_status(status)))} + "\n");
-    answer.keep_alive(false);
-    answer.prepare_payload();
-    {
-      server_call call{parser.get(),      std::string_view{}, peer_,
-                       options().capture, options().methods,  options().trust_forwarded};
-      stream().expires_after(std::min(options().write_timeout, std::chrono::milliseconds{5000}));
-      const auto [error, size] = co_await beast::http::async_write(stream(), answer, as_result);
-      call.finish(status, 0, answer.body().size(), &answer);
-      if (error) co_return false;
-    }
-    error_code ignored;
-    stream().socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    stream().expires_after(std::chrono::seconds{1});
-    char waste[4096];
-    for (std::size_t total = 0; total < 256u * 1024;) {
-      const auto [error, size] = co_await stream().async_read_some(asio::buffer(waste), as_result);
-      if (error) break;
-      total += size;
-    }
-    co_return false;
-  }
-
-  std::shared_ptr<server_shared> shared_;
-  std::shared_ptr<connection> connection_;
-  peer peer_;
-  beast::flat_buffer buffer_;
-};
-
-inline asio::awaitable<void> run_session(std::shared_ptr<server_shared> shared, std::shared_ptr<connection> c,
-                                         peer from) {
-  struct leaving {  // also when the coroutine is destroyed
-    server_shared& shared;
-    const std::shared_ptr<connection>& c;
-    ~leaving() { shared.leave(c); }
-  } const guard{*shared, c};
-  session s{shared, c, std::move(from)};
-  co_await s.run();
-}
-
-/// One more than there may be: told so in one piece, without waiting for it to be taken.
-inline void turn_away(asio::ip::tcp::socket socket) {
-  static constexpr std::string_view busy =
-      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
-  error_code ignored;
-  socket.non_blocking(true, ignored);
-  socket.write_some(asio::buffer(busy), ignored);
-  socket.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-}
-
-inline asio::awaitable<void> accept_connections(std::shared_ptr<server_shared> shared, acceptor_ptr acceptor) {
-  asio::steady_timer pause{acceptor->get_executor()};
-  while (acceptor->is_open()) {
-    auto [error, socket] = co_await acceptor->async_accept(asio::make_strand(shared->executor), as_result);
-    if (error) {
-      if (!acceptor->is_open()) break;
-      pause.expires_after(std::chrono::milliseconds{50});  // out of descriptors: connections end meanwhile
-      co_await pause.async_wait(as_result);
-      continue;
-    }
-    error_code ignored;
-    socket.set_option(asio::ip::tcp::no_delay{true}, ignored);
-    const auto remote = socket.remote_endpoint(ignored);
-    peer from{ignored ? std::string{} : remote.address().to_string(), ignored ? std::uint16_t{0} : remote.port(),
-              false};
-    const auto place = socket.get_executor();
-    auto c = std::make_shared<connection>(std::move(socket));
-    if (!shared->enter(c)) {
-      turn_away(c->stream.release_socket());
-      continue;
-    }
-    otlpkit::co_spawn(place, run_session(shared, c, std::move(from)), [](std::exception_ptr) {});
-  }
-}
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::http::detail

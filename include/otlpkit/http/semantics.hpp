@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/environment.hpp>
 #include <otlpkit/core/key_value_list.hpp>
 #include <otlpkit/core/percent.hpp>
-#include <otlpkit/core/platform_host.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -19,8 +19,15 @@ namespace otlpkit::inline OTLPKIT_ABI::http {
 /// Methods by which spans and metrics are named; every other one is `_OTHER`. Compared by case.
 class known_methods {
  public:
-  /// Those of RFC 9110, PATCH and QUERY, or the list in OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS, which replaces them.
-  known_methods() : known_methods{platform_host::environment_variable("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS")} {}
+  /// Those in OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS; unset: those of RFC 9110, PATCH and QUERY.
+  explicit known_methods(const environment& from) {
+    const std::optional<std::string> list = from.get(variable::http_known_methods);
+    if (list) for_each_entry(*list, [this](std::string_view name) { names_.emplace_back(name); });
+    if (!names_.empty()) return;
+    for_each_entry(info(variable::http_known_methods).default_text,
+                   [this](std::string_view name) { names_.emplace_back(name); });
+  }
+  known_methods() : known_methods{environment{}} {}
   /// These and no others.
   explicit known_methods(std::vector<std::string> names) : names_{std::move(names)} {}
 
@@ -33,13 +40,6 @@ class known_methods {
   }
 
  private:
-  explicit known_methods(const std::optional<std::string>& list) {
-    if (list) for_each_entry(*list, [this](std::string_view name) { names_.emplace_back(name); });
-    if (names_.empty()) {
-      names_ = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"};
-    }
-  }
-
   std::vector<std::string> names_;
 };
 
@@ -144,6 +144,15 @@ struct host_port {
   if (number > 0xFFFF) return {};
   out.port = static_cast<std::uint16_t>(number);
   return out;
+}
+
+/// Whether all characters may stand in a Host header (RFC 9110, section 7.2). A server refuses others: proxies and
+/// handlers might read them as part of something else.
+[[nodiscard]] constexpr bool is_host_header(std::string_view text) noexcept {
+  return std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view{"-._~%!$&'()*+,;=:[]"}.find(c) != std::string_view::npos;
+  });
 }
 
 /// The parts of a request's target, whatever its form (RFC 9112, section 3.2).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/http/connection.hpp>
+#include <otlpkit/http/session.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -26,8 +26,8 @@ namespace otlpkit::inline OTLPKIT_ABI::http {
 ///     server.listen({asio::ip::make_address("127.0.0.1"), 8080});
 ///
 /// Each connection is a task of its own, on a strand; handlers of several connections run at once where several threads
-/// run the executor. What a client sends is bounded in bytes and time, connections are bounded in number. Destroying
-/// the server cuts all connections; stop() lets requests finish.
+/// run the executor. With server_options::tls it speaks HTTPS. What a client sends is bounded in bytes and time,
+/// connections are bounded in number. Destroying the server cuts all connections; stop() lets requests finish.
 class server {
  public:
   /// \throws config_error for options that cannot be used
@@ -54,13 +54,12 @@ class server {
   /// they began, for at most `grace`; then it cuts them. True when none had to be cut.
   boost::asio::awaitable<bool> stop(std::chrono::milliseconds grace = std::chrono::seconds{5}) {
     const auto shared = shared_;
-    const auto until = std::chrono::steady_clock::now() + grace;
     shared->close(false);
-    boost::asio::steady_timer timer{executor_};
-    while (shared->connections() != 0 && std::chrono::steady_clock::now() < until) {
-      timer.expires_after(std::chrono::milliseconds{5});
-      co_await timer.async_wait(boost::asio::use_awaitable);
-    }
+    const auto timer =
+        std::make_shared<boost::asio::steady_timer>(boost::asio::any_io_executor{boost::asio::make_strand(executor_)});
+    timer->expires_after(grace);
+    co_await boost::asio::co_spawn(timer->get_executor(), detail::server_shared::empty(shared, timer),
+                                   boost::asio::use_awaitable);
     const bool in_time = shared->connections() == 0;
     if (!in_time) shared->close(true);
     co_return in_time;

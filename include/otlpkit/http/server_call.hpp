@@ -80,6 +80,15 @@ class server_call {
     }
   }
 
+  /// There will be no response, because of what `error` names: `timeout`, `end_of_stream`.
+  void failed(std::string_view error) noexcept {
+    try {
+      error_ = error;
+    } catch (...) {
+    }
+    span_.status(status_code::error);
+  }
+
   /// What was answered; 0 as status when nothing could be. Later calls do nothing.
   void finish(unsigned status, std::uint64_t request_body, std::uint64_t response_body,
               const boost::beast::http::fields* headers = nullptr) noexcept {
@@ -110,9 +119,10 @@ class server_call {
                          seconds,
                          request_body,
                          response_body}
-        .record({"http.request.method", std::string_view{method_}}, {"url.scheme", scheme_},
-                {"network.protocol.version", version_}, status != 0 ? &code : nullptr,
-                !error_.empty() ? &error : nullptr, !route_.empty() ? &route : nullptr);
+        .record(
+            {"http.request.method", std::string_view{method_}}, {"url.scheme", scheme_},
+            {"network.protocol.version", version_},
+            {status != 0 ? &code : nullptr, !error_.empty() ? &error : nullptr, !route_.empty() ? &route : nullptr});
     span_.end();
   }
 

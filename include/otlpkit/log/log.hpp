@@ -62,9 +62,8 @@ struct log_origin {
   const span_context* ids = nullptr;  ///< nullptr: no span
   unix_ns now = 0;
 
-  log_origin(const context_slot& slot, const parent_choice& wanted) noexcept {
+  log_origin(const context_entry* top, const parent_choice& wanted) noexcept {
     const std::uint64_t tick = global_runtime.clock.now();
-    const context_entry* const top = slot.top;
     // On the clock of the trace, so that a record lies where it belongs between the spans around it.
     const bool anchored = top != nullptr && top->anchor.ns_per_tick != 0;
     now = anchored ? top->anchor.at(tick) : global_runtime.clock.wall_at(tick);
@@ -247,14 +246,14 @@ OTLPKIT_NOINLINE inline void emit_log(const instrumentation_scope& scope, severi
                                       std::uint64_t suppressed = 0) noexcept {
   const std::uint32_t mode = global_runtime.mode.load(platform::acquire);
   if ((mode & mode_logs) == 0 || s >= severity::off) return;
-  const context_slot& slot = current_slot();
-  const log_origin from{slot, options.context};
+  const context_entry* const top = current_slot().current();
+  const log_origin from{top, options.context};
   const unix_ns time = options.time != 0 ? options.time : from.now;
   const log_writer to{scope, s, time, from};
   const bool simple = options.exception == nullptr && options.event_name.empty() && suppressed == 0;
   if (!simple || !write_plain_log(to, body, attributes)) write_any_log(to, body, attributes, options, suppressed);
-  if ((mode & mode_log_events) != 0 && slot.top != nullptr && slot.top->recording != nullptr) [[unlikely]]
-    mirror_log(*slot.top->recording, s, body, attributes, options.event_name, time);
+  if ((mode & mode_log_events) != 0 && top != nullptr && top->recording != nullptr) [[unlikely]]
+    mirror_log(*top->recording, s, body, attributes, options.event_name, time);
 }
 
 }  // namespace detail

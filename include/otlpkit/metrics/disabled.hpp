@@ -32,6 +32,7 @@ struct instrument_options {
   detail::ignored_text unit{};
   detail::ignored_text description{};
   const instrumentation_scope* scope = nullptr;
+  detail::ignored_text attributes{};
 };
 
 struct histogram_options {
@@ -39,6 +40,7 @@ struct histogram_options {
   detail::ignored_text description{};
   const instrumentation_scope* scope = nullptr;
   bucket_bounds bounds{};
+  detail::ignored_text attributes{};
 };
 
 template <class T>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/core/runtime.hpp>
+#include <otlpkit/metrics/exemplar_choice.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -41,6 +42,35 @@ class exemplar_reservoir {
     return r;
   }
 
+  /// One that all threads of a series share, chosen from by `chooser`, which it owns; nullptr when memory is out.
+  [[nodiscard]] static exemplar_reservoir* make(exemplar_chooser* chooser, bool attributes) noexcept {
+    if (chooser == nullptr) return nullptr;
+    constexpr std::uint32_t most = 1024;
+    const std::uint32_t size = chooser->size();
+    exemplar_reservoir* const r = make(size < most ? size : most, false, attributes);
+    if (r == nullptr) {
+      delete chooser;
+    } else {
+      r->chooser_ = chooser;
+    }
+    return r;
+  }
+  static void destroy(exemplar_reservoir* r) noexcept {
+    if (r != nullptr) delete r->chooser_;
+    std::free(r);
+  }
+
+  /// As choose(), by the chooser and from any thread.
+  [[nodiscard]] exemplar* choose(const exemplar_candidate& candidate) noexcept {
+    for (int tries = 0; busy_.exchange(true, platform::acquire); ++tries) {
+      if (tries == 4096) return nullptr;  // whoever holds it was stopped there
+      platform::yield();
+    }
+    if (const std::uint32_t slot = chooser_->offer(candidate); slot < size_) return at(slot);
+    finish();
+    return nullptr;
+  }
+
   /// A place for this measurement if it is chosen, else nullptr. Owner only; finish() follows.
   [[nodiscard]] exemplar* choose(std::uint32_t bucket) noexcept {
     if (const std::uint32_t wanted = asked_.load(platform::relaxed); wanted != turned_) {
@@ -73,12 +103,16 @@ class exemplar_reservoir {
       if (e.taken) each(i, static_cast<const exemplar&>(e), text(e));
       e.taken = false;
     }
+    if (chooser_ != nullptr) chooser_->collected();
     asked_.store(asked_.load(platform::relaxed) + 1, platform::relaxed);
     busy_.store(false, platform::release);
   }
 
-  /// Keeps an exemplar of a thread that ended, in its slot if that is free.
+  /// Keeps an exemplar of a thread that ended, in its slot if that is free, or in any that is where all are alike.
   void keep(std::uint32_t slot, const exemplar& e, std::string_view attributes) noexcept {
+    for (std::uint32_t i = 0; !aligned_ && at(slot)->taken && i < size_; ++i) {
+      if (!at(i)->taken) slot = i;
+    }
     exemplar& to = *at(slot);
     if (to.taken && this_thread.random.next() % 2 == 0) return;
     to = e;
@@ -99,6 +133,7 @@ class exemplar_reservoir {
   std::uint32_t size_;
   bool aligned_;
   std::size_t stride_;
+  exemplar_chooser* chooser_ = nullptr;
   std::uint64_t* offered_ = nullptr;  ///< the owner's own, as is the next: measurements since the last collection
   std::uint32_t turned_ = 0;
   platform::atomic<std::uint32_t> asked_{0};
@@ -110,9 +145,9 @@ enum class exemplars_of : std::uint8_t { none, sampled_spans, all };
 
 /// The sampled span that is current here, or nullptr.
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE const span_context* sampled_here() noexcept {
-  const context_slot* const slot = this_thread.slot;
-  if (slot == nullptr || slot->top == nullptr || !slot->top->ids.sampled()) return nullptr;
-  return &slot->top->ids;
+  context_slot* const slot = this_thread.slot;
+  const context_entry* const top = slot != nullptr ? slot->current() : nullptr;
+  return top != nullptr && top->ids.sampled() ? &top->ids : nullptr;
 }
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::detail

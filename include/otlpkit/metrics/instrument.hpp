@@ -19,6 +19,7 @@ struct instrument_options {
   std::string_view unit{};                       ///< UCUM, as "ms", "By", "{view}"; empty: none
   std::string_view description{};                ///< for people; of identical instruments the longest counts
   const instrumentation_scope* scope = nullptr;  ///< who measures; nullptr: the default scope
+  attribute_advice attributes{};                 ///< those to keep where no view says which; none given: all
 };
 
 /// As instrument_options, for histograms.
@@ -27,6 +28,7 @@ struct histogram_options {
   std::string_view description{};
   const instrumentation_scope* scope = nullptr;
   bucket_bounds bounds{};  ///< none given: default_bucket_bounds; a view, or exponential buckets, win
+  attribute_advice attributes{};
 };
 
 /// Instruments measure 64-bit integers or doubles.
@@ -76,11 +78,82 @@ OTLPKIT_COLD inline void refuse(instrument_entry& e, instrument_entry::once why)
   return false;
 }
 
+/// Encodes the labels for which `wanted(key)`, each framed under `tag`, up to `most` bytes.
+template <class Given, class Wanted>
+void encode_some(record_buffer& out, wire::byte tag, const Given* labels, std::size_t count, std::size_t most,
+                 Wanted wanted) noexcept {
+  const label_set all{labels, count, nullptr};
+  for (std::size_t i = 0; i < all.size() && all.ok(); ++i) {
+    if (!wanted(all.begin()[i].key_text())) continue;
+    const std::size_t before = out.size();
+    bool ok = true;
+    encode_labels(out, tag, all.begin() + i, 1, ok);
+    if (!ok || out.size() > most) out.shrink_to(before);
+  }
+}
+
+/// What a reservoir has chosen.
+template <class Given>
+void fill(exemplar& e, const stream& s, measurement m, std::uint64_t tick, const Given* labels,
+          std::size_t count) noexcept {
+  e.tick = tick;
+  e.bits = m.bits;
+  const span_context* const here = sampled_here();
+  const context_entry* const top = current_slot().current();
+  e.trace = here != nullptr ? here->trace : top != nullptr ? top->ids.trace : trace_id{};
+  e.span = here != nullptr ? here->span : top != nullptr ? top->ids.span : span_id{};
+  e.size = 0;
+  e.taken = true;
+  if (s.filter == nullptr || count == 0) return;
+  record_buffer out;
+  encode_some(out, 0x3A, labels, count, exemplar::most_bytes,
+              [&s](std::string_view key) { return !s.filter->passes(key); });
+  e.size = static_cast<std::uint32_t>(out.size());
+  if (e.size != 0) std::memcpy(static_cast<void*>(&e + 1), out.view().data(), e.size);
+}
+
+/// As offer(), where a view says which measurements are chosen.
+template <class Given>
+OTLPKIT_COLD void offer_to_own(cell& c, measurement m, std::uint32_t bucket, const Given* labels,
+                               std::size_t count) noexcept {
+  series& x = *c.owner;
+  const stream& s = *x.owner;
+  exemplar_reservoir* r = x.ended->exemplars.load(platform::acquire);
+  if (r == nullptr) {
+    exemplar_reservoir* const made = s.make_reservoir();
+    if (made == nullptr) return;
+    if (x.ended->exemplars.compare_exchange(r, made, platform::acq_rel)) {
+      r = made;
+    } else {
+      exemplar_reservoir::destroy(made);  // another thread was first
+    }
+  }
+  record_buffer encoded;
+  if (count != 0) {
+    encode_some(encoded, 0x3A, labels, count, label_set::max_bytes, [](std::string_view) { return true; });
+  } else if (x.label_count != 0) {
+    encode_some(encoded, 0x3A, x.labels, x.label_count, label_set::max_bytes, [](std::string_view) { return true; });
+  }
+  const context_entry* const top = current_slot().current();
+  const std::uint64_t tick = global_runtime.clock.now();
+  const span_context none{};
+  const exemplar_candidate candidate{m.real(), top != nullptr ? top->ids : none, encoded.view(),
+                                     global_runtime.clock.wall_at(tick), bucket};
+  exemplar* const e = r->choose(candidate);
+  if (e == nullptr) return;
+  fill(*e, s, m, tick, labels, count);
+  r->finish();
+}
+
 /// Keeps the measurement as an exemplar, if it is chosen.
 template <class Given = field>
 OTLPKIT_NOINLINE void offer(cell& c, measurement m, std::uint32_t bucket, const Given* labels = nullptr,
                             std::size_t count = 0) noexcept {
   const stream& s = *c.owner->owner;
+  if (s.exemplars != nullptr) [[unlikely]] {
+    if (s.exemplars->what == exemplar_plan::kind::none) return;
+    if (s.exemplars->what == exemplar_plan::kind::own) return offer_to_own(c, m, bucket, labels, count);
+  }
   exemplar_reservoir* r = c.exemplars.load(platform::relaxed);
   if (r == nullptr) {
     static_cast<void>(current_slot());  // seeds the thread's random numbers
@@ -90,27 +163,7 @@ OTLPKIT_NOINLINE void offer(cell& c, measurement m, std::uint32_t bucket, const 
   }
   exemplar* const e = r->choose(bucket);
   if (e == nullptr) return;
-  e->tick = global_runtime.clock.now();
-  e->bits = m.bits;
-  const span_context* const here = sampled_here();
-  const context_entry* const top = current_slot().top;
-  e->trace = here != nullptr ? here->trace : top != nullptr ? top->ids.trace : trace_id{};
-  e->span = here != nullptr ? here->span : top != nullptr ? top->ids.span : span_id{};
-  e->size = 0;
-  e->taken = true;
-  if (s.filter != nullptr && count != 0) {
-    const label_set all{labels, count, nullptr};
-    record_buffer out;
-    for (std::size_t i = 0; i < all.size() && all.ok(); ++i) {
-      if (s.filter->passes(all.begin()[i].key_text())) continue;
-      const std::size_t before = out.size();
-      bool ok = true;
-      encode_labels(out, 0x3A, all.begin() + i, 1, ok);
-      if (!ok || out.size() > exemplar::most_bytes) out.shrink_to(before);
-    }
-    e->size = static_cast<std::uint32_t>(out.size());
-    if (e->size != 0) std::memcpy(static_cast<void*>(e + 1), out.view().data(), e->size);
-  }
+  fill(*e, s, m, global_runtime.clock.now(), labels, count);
   r->finish();
 }
 
@@ -182,9 +235,9 @@ class instrument {
  public:
   constexpr instrument(instrument_kind kind, bool floating, std::string_view name, std::string_view unit,
                        std::string_view description, const instrumentation_scope* scope, const bucket_bounds* bounds,
-                       scope_finder finder = nullptr) noexcept
-      : name_{name}, unit_{unit},
-        description_{description}, scope_{scope}, finder_{finder}, bounds_{bounds}, kind_{kind}, floating_{floating} {
+                       scope_finder finder = nullptr, attribute_advice advice = {}) noexcept
+      : name_{name}, unit_{unit}, description_{description}, scope_{scope}, finder_{finder}, bounds_{bounds},
+        kind_{kind}, floating_{floating}, advice_{advice} {
     if (!std::is_constant_evaluated()) static_cast<void>(registered());
   }
   instrument(const instrument&) = delete;
@@ -232,7 +285,7 @@ class instrument {
     if (number_.load(platform::relaxed) == unusable) return nullptr;
     const instrumentation_scope& scope = scope_ != nullptr ? *scope_ : finder_ != nullptr ? finder_() : default_scope;
     instrument_entry* const e =
-        global_metrics.enlist({name_, unit_, description_, bounds_, kind_, floating_, scope.number()});
+        global_metrics.enlist({name_, unit_, description_, bounds_, kind_, floating_, scope.number(), advice_});
     entry_.store(e, platform::release);  // another thread stores the same
     number_.store(e == nullptr ? unusable : e->number, platform::relaxed);
     return e;
@@ -264,6 +317,7 @@ class instrument {
   mutable platform::atomic<std::uint32_t> number_{0};  ///< 0 until registered: no instrument has it
   instrument_kind kind_;
   bool floating_;
+  attribute_advice advice_;
 };
 
 /// What a part of this library measures about itself, whether recording is on or not.
@@ -291,6 +345,15 @@ OTLPKIT_COLD void record_bound_slow(series* s, T v) noexcept {
   if (c == nullptr) return;
   const std::uint32_t bucket = write_cell(*c, m);
   if (wants_exemplar()) offer(*c, m, bucket);
+}
+
+/// As add_always(), to a series that was bound. Makes no exemplar.
+inline void add_bound_always(series* s, std::int64_t n) noexcept {
+  if (cell* const c = bound_cell(s)) {
+    static_cast<sum_cell*>(c)->add(n);
+  } else {
+    record_bound_slow(s, n);
+  }
 }
 
 /// What the instruments share: into the cell that was found, or the slow way.

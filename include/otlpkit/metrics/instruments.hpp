@@ -36,7 +36,15 @@ template <measurable T = std::int64_t>
 class counter {
  public:
   constexpr explicit counter(std::string_view name, instrument_options o = {}) noexcept
-      : core_{instrument_kind::counter, std::same_as<T, double>, name, o.unit, o.description, o.scope, nullptr} {}
+      : core_{instrument_kind::counter,
+              std::same_as<T, double>,
+              name,
+              o.unit,
+              o.description,
+              o.scope,
+              nullptr,
+              nullptr,
+              o.attributes} {}
   OTLPKIT_ALWAYS_INLINE void add(T n = 1) const noexcept {
     if (!detail::metrics_on()) return;
     detail::add_to(core_.own(), n, true, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(n); });
@@ -71,8 +79,15 @@ template <measurable T = std::int64_t>
 class up_down_counter {
  public:
   constexpr explicit up_down_counter(std::string_view name, instrument_options o = {}) noexcept
-      : core_{
-            instrument_kind::up_down_counter, std::same_as<T, double>, name, o.unit, o.description, o.scope, nullptr} {}
+      : core_{instrument_kind::up_down_counter,
+              std::same_as<T, double>,
+              name,
+              o.unit,
+              o.description,
+              o.scope,
+              nullptr,
+              nullptr,
+              o.attributes} {}
   OTLPKIT_ALWAYS_INLINE void add(T n) const noexcept {
     if (!detail::metrics_on()) return;
     detail::add_to(core_.own(), n, false, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(n); });
@@ -109,7 +124,15 @@ template <measurable T = double>
 class gauge {
  public:
   constexpr explicit gauge(std::string_view name, instrument_options o = {}) noexcept
-      : core_{instrument_kind::gauge, std::same_as<T, double>, name, o.unit, o.description, o.scope, nullptr} {}
+      : core_{instrument_kind::gauge,
+              std::same_as<T, double>,
+              name,
+              o.unit,
+              o.description,
+              o.scope,
+              nullptr,
+              nullptr,
+              o.attributes} {}
   OTLPKIT_ALWAYS_INLINE void set(T v) const noexcept {
     if (!detail::metrics_on()) return;
     detail::set_to(core_.own(), v, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(v); });
@@ -143,7 +166,9 @@ class bound_histogram {
 class histogram {
  public:
   constexpr explicit histogram(std::string_view name, histogram_options o = {}) noexcept
-      : bounds_{o.bounds}, core_{instrument_kind::histogram, true, name, o.unit, o.description, o.scope, &bounds_} {}
+      : bounds_{o.bounds},
+        core_{instrument_kind::histogram, true, name, o.unit, o.description, o.scope, &bounds_, nullptr, o.attributes} {
+  }
   OTLPKIT_ALWAYS_INLINE void record(double v) const noexcept {
     if (!detail::metrics_on()) return;
     detail::record_in(core_.own(), v, [&]() OTLPKIT_ALWAYS_INLINE_LAMBDA { core_.record_slow(v); });

@@ -162,7 +162,9 @@ class metric_callback {
                 o.unit,                                                                                           \
                 o.description,                                                                                    \
                 o.scope,                                                                                          \
-                nullptr} {}                                                                                       \
+                nullptr,                                                                                          \
+                nullptr,                                                                                          \
+                o.attributes} {}                                                                                  \
     /** Observed by a callback of its own, which gets a value_observer<T>&; see metric_callback for its rules. */ \
     template <std::invocable<value_observer<T>&> Function>                                                        \
     type(std::string_view name, Function f, instrument_options o = {})                                            \
@@ -172,7 +174,9 @@ class metric_callback {
                 o.unit,                                                                                           \
                 o.description,                                                                                    \
                 o.scope,                                                                                          \
-                nullptr} {                                                                                        \
+                nullptr,                                                                                          \
+                nullptr,                                                                                          \
+                o.attributes} {                                                                                   \
       auto run = [this, f = std::move(f)](observer& all) mutable {                                                \
         value_observer<T> own{all, core_};                                                                        \
         f(own);                                                                                                   \

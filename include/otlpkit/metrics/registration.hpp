@@ -19,8 +19,12 @@ inline void metric_registry::append(stream* chain) noexcept {
 
 /// Under the guard, as is the next.
 inline void metric_registry::plan(instrument_entry& e, short_message& complaint) noexcept {
-  stream* const chain = planner != nullptr ? planner(e, complaint)
-                                           : new (std::nothrow) stream{e, {.aggregation = natural_aggregation(e.kind)}};
+  const label_filter* const advised = e.attributes.filter();
+  stream* const chain =
+      planner != nullptr
+          ? planner(e, complaint)
+          : new (std::nothrow)
+                stream{e, {.aggregation = natural_aggregation(e.kind), .filter = advised, .plain = advised == nullptr}};
   append(chain);
   e.plan.store(chain, platform::release);
 }
@@ -70,7 +74,7 @@ inline instrument_entry* metric_registry::enlist(const instrument_info& info) no
     return nullptr;
   }
   text << "instrument \"" << info.name << "\" ";
-  bool advice = false, described = false, conflict = false, full = false, bad_bounds = false;
+  bool advice = false, keys = false, described = false, conflict = false, full = false, bad_bounds = false;
   instrument_entry* found = nullptr;
   {
     platform::lock_guard lock{guard};
@@ -86,6 +90,7 @@ inline instrument_entry* metric_registry::enlist(const instrument_info& info) no
       if (info.description.size() > known.size()) found->description.assign(info.description);
       advice =
           info.bounds != nullptr && info.bounds->given() && info.bounds->valid() && !(*info.bounds == found->bounds);
+      keys = info.attributes.size() != 0 && !found->attributes.same(info.attributes);
     } else if (count_ < max_instruments && (found = new (std::nothrow) instrument_entry{info, count_ + 1}) != nullptr) {
       ++count_;
       bad_bounds = info.bounds != nullptr && !info.bounds->valid();
@@ -101,9 +106,10 @@ inline instrument_entry* metric_registry::enlist(const instrument_info& info) no
   if (bad_bounds)
     text << "has bucket bounds that are not at most 63 ascending finite numbers: it uses the default ones";
   if (advice) text << "was registered with other bucket bounds before: those stay";
+  if (keys) text << "was registered with other advised attributes, or none, before: those stay";
   if (described) text << "is registered with several descriptions: the longest is exported";
   if (conflict) text << "is registered with another kind, unit or number type: both are exported";
-  if (full || bad_bounds || advice || described || conflict) report(diagnostic_level::warning, text.view());
+  if (full || bad_bounds || advice || keys || described || conflict) report(diagnostic_level::warning, text.view());
   if (!complaint.view().empty()) report(diagnostic_level::warning, complaint.view());
   return found;
 }

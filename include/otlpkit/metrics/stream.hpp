@@ -15,6 +15,29 @@
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
+/// The attributes an instrument advises to keep, where no view says which: a static array of keys.
+///
+///     constexpr std::string_view request_keys[] = {"http.route", "http.request.method"};
+///     otlpkit::counter<> requests{"requests", {.attributes = request_keys}};
+class attribute_advice {
+ public:
+  constexpr attribute_advice() noexcept = default;
+  /// The array must live as long as the instrument.
+  template <std::size_t n>
+  constexpr attribute_advice(const std::string_view (&keys)[n]) noexcept  // NOLINT(google-explicit-constructor)
+      : keys_{keys}, count_{n} {}
+  template <std::size_t n>
+  attribute_advice(const std::string_view (&&)[n]) = delete;  // it would be gone before it is read
+
+  [[nodiscard]] constexpr const std::string_view* begin() const noexcept { return keys_; }
+  [[nodiscard]] constexpr const std::string_view* end() const noexcept { return keys_ + count_; }
+  [[nodiscard]] constexpr std::size_t size() const noexcept { return count_; }
+
+ private:
+  const std::string_view* keys_ = nullptr;
+  std::size_t count_ = 0;
+};
+
 namespace detail {
 
 /// What an instrument is asked to be.
@@ -26,6 +49,44 @@ struct instrument_info {
   instrument_kind kind;
   bool floating;
   std::uint16_t scope;
+  attribute_advice attributes{};
+};
+
+/// Attributes an instrument advises to keep, copied. Lives for ever.
+class advised_keys {
+ public:
+  explicit advised_keys(attribute_advice advice) noexcept {
+    if (advice.size() == 0) return;
+    std::size_t texts = 0;
+    for (const std::string_view key : advice) texts += key.size();
+    keys_ = static_cast<std::string_view*>(std::malloc(advice.size() * sizeof(std::string_view) + texts));
+    if (keys_ == nullptr) return;
+    char* at = reinterpret_cast<char*>(keys_ + advice.size());
+    for (const std::string_view key : advice) {
+      if (key.empty()) continue;  // no attribute has that key
+      std::memcpy(at, key.data(), key.size());
+      ::new (static_cast<void*>(keys_ + filter_.count++)) std::string_view{at, key.size()};
+      at += key.size();
+    }
+    filter_.keys = keys_;
+  }
+  advised_keys(const advised_keys&) = delete;
+  advised_keys& operator=(const advised_keys&) = delete;
+  ~advised_keys() { std::free(keys_); }
+
+  /// nullptr: none were given.
+  [[nodiscard]] const label_filter* filter() const noexcept { return filter_.count == 0 ? nullptr : &filter_; }
+  [[nodiscard]] bool same(attribute_advice other) const noexcept {
+    if (filter_.count != other.size()) return false;
+    for (const std::string_view key : other) {
+      if (!filter_.passes(key)) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::string_view* keys_ = nullptr;
+  label_filter filter_{true, 0, nullptr};
 };
 
 /// What identical instruments share. Lives for ever.
@@ -40,6 +101,7 @@ struct instrument_entry {
   std::uint64_t seed;
   bool advised;  ///< about its bounds
   bucket_bounds bounds;
+  advised_keys attributes;
   platform::atomic<stream*> plan{nullptr};      ///< the first of its streams; nullptr: dropped
   platform::atomic<stream*> bindings{nullptr};  ///< label sets of handles that cannot have a series of `plan`
   platform::atomic<std::uint32_t> said{0};
@@ -49,7 +111,7 @@ struct instrument_entry {
       : kind{info.kind}, floating{info.floating}, scope{info.scope}, number{n},
         seed{stir(n ^ reinterpret_cast<std::uintptr_t>(this))}, advised{info.bounds != nullptr &&
                                                                         info.bounds->given() && info.bounds->valid()},
-        bounds{advised ? *info.bounds : default_bucket_bounds} {
+        bounds{advised ? *info.bounds : default_bucket_bounds}, attributes{info.attributes} {
     name.assign(info.name);
     unit.assign(info.unit);
     description.assign(info.description);
@@ -82,9 +144,11 @@ struct stream_options {
   const bucket_bounds* bounds = nullptr;  ///< nullptr: the instrument's
   std::uint32_t size = exponential_buckets::max_size;
   std::int32_t scale = exponential::max_scale;
-  const label_filter* filter = nullptr;  ///< lives for ever
-  std::uint32_t limit = 0;               ///< of its series; 0: the readers'
-  bool plain = true;                     ///< the instrument's only stream, of the natural kind and with all labels
+  const label_filter* filter = nullptr;      ///< lives for ever
+  const exemplar_plan* exemplars = nullptr;  ///< lives for ever; nullptr: as the aggregation has it
+  std::uint32_t limit = 0;                   ///< of its series; 0: the readers'
+  bool plain = true;                         ///< the instrument's only stream, of the natural kind and with all labels
+  bool extremes = true;                      ///< histograms export the smallest and the largest value
 };
 
 /// What measurements of an instrument are collected in.
@@ -94,11 +158,13 @@ struct stream {
   aggregation_kind aggregation;
   bool monotonic;
   bool floating;
-  bool plain;  ///< threads find its cells by the instrument
+  bool plain;     ///< threads find its cells by the instrument
+  bool extremes;  ///< of a histogram, to be exported
   std::uint32_t exponential_size;
   std::int32_t exponential_scale;
   std::uint32_t limit;
   const label_filter* filter;
+  const exemplar_plan* exemplars;
   std::uint64_t seed;
   bucket_bounds bounds;
   bucket_search bucket;
@@ -117,8 +183,9 @@ struct stream {
       : entry{&e}, aggregation{o.aggregation}, monotonic{e.kind == instrument_kind::counter ||
                                                          e.kind == instrument_kind::observable_counter ||
                                                          e.kind == instrument_kind::histogram},
-        floating{e.floating}, plain{o.plain}, exponential_size{o.size}, exponential_scale{o.scale}, limit{o.limit},
-        filter{o.filter}, seed{o.plain ? e.seed : stir(e.seed ^ reinterpret_cast<std::uintptr_t>(this))},
+        floating{e.floating}, plain{o.plain}, extremes{o.extremes}, exponential_size{o.size},
+        exponential_scale{o.scale}, limit{o.limit}, filter{o.filter}, exemplars{o.exemplars},
+        seed{o.plain ? e.seed : stir(e.seed ^ reinterpret_cast<std::uintptr_t>(this))},
         bounds{o.bounds != nullptr ? *o.bounds : e.bounds}, bucket{bounds} {
     name.assign(o.name);
     description.assign(o.description);
@@ -220,7 +287,7 @@ struct stream {
   }
   /// What a cell owns beside its memory.
   void destroy_cell(cell& c) const noexcept {
-    std::free(c.exemplars.exchange(nullptr, platform::relaxed));
+    exemplar_reservoir::destroy(c.exemplars.exchange(nullptr, platform::relaxed));
     if (aggregation == aggregation_kind::exponential_buckets) static_cast<exponential_cell&>(c).destroy();
   }
   void destroy(series& s) const noexcept {
@@ -229,12 +296,18 @@ struct stream {
   }
 
   [[nodiscard]] exemplar_reservoir* make_reservoir() const noexcept {
-    const bool aligned = aggregation == aggregation_kind::explicit_buckets && bounds.size() != 0;
-    const std::uint32_t size = aligned ? static_cast<std::uint32_t>(buckets())
-                               : aggregation != aggregation_kind::exponential_buckets ? 1
-                               : exponential_size < 20                                ? exponential_size
-                                                                                      : 20;
-    return exemplar_reservoir::make(size, aligned, filter != nullptr);
+    if (exemplars != nullptr && exemplars->what == exemplar_plan::kind::own)
+      return exemplar_reservoir::make(exemplars->make(exemplars->factory), filter != nullptr);
+    const std::uint32_t places = any_place();
+    const std::uint32_t size = places != 0 ? places : static_cast<std::uint32_t>(buckets());
+    return exemplar_reservoir::make(size, places == 0, filter != nullptr);
+  }
+  /// Places for exemplars, where it does not matter which one has; 0 where they are buckets, or of one's own choice.
+  [[nodiscard]] std::uint32_t any_place() const noexcept {
+    if (exemplars != nullptr && exemplars->what == exemplar_plan::kind::own) return 0;
+    if (exemplars != nullptr && exemplars->what == exemplar_plan::kind::fixed_size) return exemplars->size;
+    if (aggregation == aggregation_kind::explicit_buckets && bounds.size() != 0) return 0;
+    return aggregation != aggregation_kind::exponential_buckets ? 1 : exponential_size < 20 ? exponential_size : 20;
   }
 
  private:

@@ -16,29 +16,41 @@ struct carried_entry {
   otlpkit::baggage baggage;
   std::uint64_t deadline_ns = 0;   ///< platform::steady_ns() by which the task's work is wanted; 0: none
   carried_entry* below = nullptr;  ///< what was carried before
+  kept_entry* kept = nullptr;      ///< as in context_entry, and so is `state`
+  shared_value<entry_state> state{entry_state::any};
 
   /// What this task carries now; nullptr when it is nothing.
   [[nodiscard]] static const carried_entry* current() noexcept {
-    const context_slot* const slot = this_thread.slot;
-    return slot != nullptr ? slot->carried : nullptr;
+    context_slot* const slot = this_thread.slot;
+    return slot != nullptr ? current_in(*slot) : nullptr;
+  }
+  [[nodiscard]] static const carried_entry* current_in(context_slot& slot) noexcept {
+    if (slot.carried != nullptr && slot.carried->state == entry_state::over) [[unlikely]]
+      sweep(slot.carried, false);
+    return slot.carried;
   }
 
-  void push() noexcept {
-    context_slot& slot = current_slot();
-    below = slot.carried;
-    slot.carried = this;
+  /// Takes over what a task or scope begins with.
+  void inherit(const carried_entry& from) noexcept {
+    baggage = from.baggage;
+    deadline_ns = from.deadline_ns;
   }
 
-  /// Takes the entry off, wherever it is in the slot's stack; of another slot's nothing is changed: that slot is gone
-  /// or will be.
-  void remove() noexcept {
-    for (carried_entry** link = &current_slot().carried; *link != nullptr; link = &(*link)->below) {
-      if (*link != this) continue;
-      *link = below;
-      return;
-    }
-  }
+  void push() noexcept;
+  void remove() noexcept { leave_scope(*this, &context_slot::carried); }
 };
+
+/// What is left in the slot of a thread that ends.
+OTLPKIT_VISIBLE inline constinit participant carried_participant{[]() noexcept {
+                                                                   sweep(this_thread.own.carried, true);
+                                                                   this_thread.own.kept_carried = {};
+                                                                 },
+                                                                 nullptr, nullptr, nullptr};
+
+inline void carried_entry::push() noexcept {
+  enter_scope(*this, &context_slot::carried, &context_slot::kept_carried);
+  if (kept != nullptr) join_process(carried_participant);
+}
 
 }  // namespace detail
 

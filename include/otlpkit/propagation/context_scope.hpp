@@ -29,16 +29,11 @@ struct inherited_context {
   carried_entry carried;
   bool carries = false;
 
-  void take(const context_slot* from) noexcept {
+  void take(context_slot* from) noexcept {
     if (from == nullptr) return;
-    if (from->top != nullptr) {
-      entry = *from->top;
-      entry.recording = nullptr;
-      entry.below = nullptr;
-    }
-    if (from->carried != nullptr) {
-      carried = *from->carried;
-      carried.below = nullptr;
+    if (const context_entry* const top = from->current()) entry.inherit(*top);
+    if (const carried_entry* const top = carried_entry::current_in(*from)) {
+      carried.inherit(*top);
       carries = true;
     }
   }
@@ -80,15 +75,14 @@ class context {
 class [[nodiscard]] context_scope {
  public:
   explicit context_scope(const context& c) noexcept : inherited_{c.inherited_} {
-    detail::context_slot& slot = detail::current_slot();
-    slot.push(inherited_.entry);
+    detail::enter_scope(inherited_.entry, &detail::context_slot::top, &detail::context_slot::kept);
     inherited_.carried.push();
   }
   context_scope(const context_scope&) = delete;
   context_scope& operator=(const context_scope&) = delete;
   ~context_scope() {
     inherited_.carried.remove();
-    detail::current_slot().remove(inherited_.entry);
+    detail::leave_scope(inherited_.entry, &detail::context_slot::top);
   }
 
  private:

@@ -176,14 +176,16 @@ class propagators {
   /// Writes the current span's context and the current baggage.
   template <carrier_writer C>
   OTLPKIT_ALWAYS_INLINE void inject(C&& carrier) const noexcept {
-    const detail::context_slot* const slot = detail::this_thread.slot;
+    detail::context_slot* const slot = detail::this_thread.slot;
     if (slot == nullptr) return;
+    const detail::context_entry* const top = slot->current();
+    const detail::carried_entry* const carried = detail::carried_entry::current_in(*slot);
     if (*this != standard()) [[unlikely]]
-      return inject_others(carrier, *slot);
+      return inject_others(carrier, top, carried);
     try {
-      if (slot->top != nullptr && slot->top->ids.valid()) detail::inject_w3c(carrier, slot->top->ids);
-      if (slot->carried != nullptr) [[unlikely]]
-        inject_one(propagator::baggage, carrier, detail::no_remote, slot->carried->baggage);
+      if (top != nullptr && top->ids.valid()) detail::inject_w3c(carrier, top->ids);
+      if (carried != nullptr) [[unlikely]]
+        inject_one(propagator::baggage, carrier, detail::no_remote, carried->baggage);
     } catch (...) {
     }
   }
@@ -233,9 +235,9 @@ class propagators {
 
  private:
   template <class C>
-  OTLPKIT_NOINLINE void inject_others(C& carrier, const detail::context_slot& slot) const noexcept {
-    inject(carrier, slot.top != nullptr ? slot.top->ids : detail::no_remote,
-           slot.carried != nullptr ? slot.carried->baggage : baggage{});
+  OTLPKIT_NOINLINE void inject_others(C& carrier, const detail::context_entry* top,
+                                      const detail::carried_entry* carried) const noexcept {
+    inject(carrier, top != nullptr ? top->ids : detail::no_remote, carried != nullptr ? carried->baggage : baggage{});
   }
 
   template <class C>
@@ -327,7 +329,7 @@ class [[nodiscard]] remote_scope {
  public:
   explicit remote_scope(remote_context from) noexcept {
     entry_.ids = static_cast<span_context&&>(from.span);
-    detail::current_slot().push(entry_);
+    detail::enter_scope(entry_, &detail::context_slot::top, &detail::context_slot::kept);
     if (from.baggage.empty()) return;
     if (const detail::carried_entry* const outer = detail::carried_entry::current()) {
       carried_.deadline_ns = outer->deadline_ns;
@@ -339,7 +341,7 @@ class [[nodiscard]] remote_scope {
   remote_scope& operator=(const remote_scope&) = delete;
   ~remote_scope() {
     if (!carried_.baggage.empty()) carried_.remove();
-    detail::current_slot().remove(entry_);
+    detail::leave_scope(entry_, &detail::context_slot::top);
   }
 
  private:

@@ -68,4 +68,21 @@ class batch_builder {
   std::vector<scope_items> scopes_;
 };
 
+/// Gives the pieces on in batches of at most `most` items, where no piece alone has more. Empty pieces are left out.
+template <class HandOut>
+void split(std::vector<scope_items> pieces, std::size_t most, HandOut hand_out) {
+  std::vector<scope_items> part;
+  std::size_t items = 0;
+  for (scope_items& piece : pieces) {
+    if (piece.count == 0) continue;
+    if (!part.empty() && items + piece.count > most) {
+      hand_out(std::exchange(part, {}));
+      items = 0;
+    }
+    items += piece.count;
+    part.push_back(std::move(piece));
+  }
+  if (!part.empty()) hand_out(std::move(part));
+}
+
 }  // namespace otlpkit::inline OTLPKIT_ABI::sdk

@@ -126,6 +126,11 @@ struct configuration {
   otlpkit::histogram_aggregation histogram_aggregation{};
   otlpkit::exemplar_filter exemplar_filter{};
   std::vector<metric_view> views;
+  std::vector<std::pair<instrument_kind, aggregation>> aggregations;
+  std::uint32_t cardinality_limit = 2000;
+  std::uint32_t max_metric_batch_size = unlimited;  ///< data points in one request
+  std::vector<std::shared_ptr<metric_producer>> producers;
+  std::shared_ptr<metric_filter> filter;
   bool span_metrics = false;
 
   sampler_kind sampler = sampler_kind::parentbased_always_on;
@@ -139,10 +144,15 @@ struct configuration {
 
   std::vector<std::shared_ptr<exporter>> exporters;  ///< the user's own
   std::vector<std::shared_ptr<span_processor>> span_processors;
+  std::vector<std::shared_ptr<log_processor>> log_processors;
   std::size_t max_queue_bytes = 0;
   std::chrono::milliseconds shutdown_timeout{};
   std::string prometheus_host;
   std::uint16_t prometheus_port = 0;
+  prometheus_translation translation{};
+  bool prometheus_scope_labels = true;
+  bool prometheus_target_info = true;
+  std::vector<std::string> prometheus_resource_labels;
   bool self_metrics = false;
   bool books = false;
   diagnostic_callback diagnostics = nullptr;

@@ -23,7 +23,7 @@ enum class drop_reason : std::uint8_t {
   unreachable,  ///< no connection, or retryable answers until the export timeout ran out
   shutdown,     ///< not delivered when the shutdown deadline passed
   failed,       ///< the exporter failed for a reason of its own (it threw, its output is gone)
-  filtered,     ///< a span processor took it out
+  filtered,     ///< a processor took it out
 };
 inline constexpr std::size_t drop_reason_count = 8;
 
@@ -37,6 +37,7 @@ inline constexpr std::size_t drop_reason_count = 8;
 struct export_result {
   std::size_t dropped = 0;
   drop_reason reason = drop_reason::none;
+  unsigned http_status = 0;  ///< of the last answer, where there was one: for self-metrics
 };
 
 /// Takes batches to one destination. Made for one pipeline and used from its thread only.

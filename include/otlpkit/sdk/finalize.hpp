@@ -240,15 +240,48 @@ class finalizer {
     pick_.note("propagators", text.empty() ? "none" : text, from);
   }
 
+  void metrics() {
+    check_views(s_.views);
+    check_aggregations(s_.metrics.aggregations);
+    c_.views = s_.views;
+    c_.aggregations = s_.metrics.aggregations;
+    c_.producers = s_.metrics.producers;
+    std::erase(c_.producers, nullptr);
+    c_.filter = s_.metrics.filter;
+    pick_.note("views", std::to_string(c_.views.size()), said_if(!c_.views.empty()));
+    pick_.note("metrics.aggregations", c_.aggregations.empty() ? "default" : "own", said_if(!c_.aggregations.empty()));
+    c_.cardinality_limit = number("metrics.cardinality_limit", s_.metrics.cardinality_limit, c_.cardinality_limit);
+    c_.max_metric_batch_size = number("metrics.max_export_batch_size", s_.metrics.max_export_batch_size, unlimited);
+    pick_.note("metrics.producers", std::to_string(c_.producers.size()), said_if(!c_.producers.empty()));
+    pick_.note("metrics.filter", c_.filter == nullptr ? "none" : "own", said_if(c_.filter != nullptr));
+    c_.span_metrics = pick_.boolean("span_metrics", s_.span_metrics, variable::span_metrics);
+  }
+
+  /// A number above zero that no variable gives.
+  std::uint32_t number(std::string name, std::optional<std::uint32_t> said, std::uint32_t fallback) {
+    if (said && (*said == 0 || *said > setting_picker::max_number))
+      throw config_error{name, std::to_string(*said), "1 to " + std::to_string(setting_picker::max_number)};
+    const std::uint32_t value = said.value_or(fallback);
+    pick_.note(std::move(name), value == unlimited ? "no limit" : std::to_string(value), said_if(said.has_value()));
+    return value;
+  }
+
   void rest() {
     c_.exporters = s_.exporters;
     std::erase(c_.exporters, nullptr);
     c_.span_processors = s_.span_processors;
     std::erase(c_.span_processors, nullptr);
+    c_.log_processors = s_.log_processors;
+    std::erase(c_.log_processors, nullptr);
+    const auto own = [this](std::string name, std::size_t count) {
+      pick_.note(std::move(name), std::to_string(count), said_if(count != 0));
+    };
+    own("exporters", c_.exporters.size());
+    own("span_processors", c_.span_processors.size());
+    own("log_processors", c_.log_processors.size());
+    pick_.note("id_generator", s_.id_generator == nullptr ? "random" : "own", said_if(s_.id_generator != nullptr));
     c_.id_generator = s_.id_generator;
-    check_views(s_.views);
-    c_.views = s_.views;
-    c_.span_metrics = s_.span_metrics.value_or(false);
+    metrics();
     c_.diagnostics = s_.diagnostics;
     if (s_.max_queue_bytes == 0) throw config_error{"max_queue_bytes", "0", "a number above zero"};
     if (s_.shutdown_timeout < s_.shutdown_timeout.zero()) {
@@ -290,6 +323,19 @@ class finalizer {
                said.port ? code
                : port    ? origin{origin::source::environment, variable::prometheus_port}
                          : origin{});
+    constexpr std::string_view translations[] = {"underscore_escaping_with_suffixes",
+                                                 "underscore_escaping_without_suffixes",
+                                                 "no_utf8_escaping_with_suffixes", "no_translation"};
+    c_.translation = pick_.choice("prometheus.translation", said.translation, {variable::prometheus_translation},
+                                  translations, prometheus_translation::underscore_escaping_with_suffixes);
+    c_.prometheus_scope_labels =
+        pick_.boolean("prometheus.scope_labels", said.scope_labels, variable::prometheus_scope_labels, true);
+    c_.prometheus_target_info =
+        pick_.boolean("prometheus.target_info", said.target_info, variable::prometheus_target_info, true);
+    c_.prometheus_resource_labels = said.resource_labels;
+    std::string labels;
+    for (const std::string& key : said.resource_labels) labels.append(labels.empty() ? "" : " ").append(key);
+    pick_.note("prometheus.resource_labels", labels.empty() ? "none" : shown_text(labels), said_if(!labels.empty()));
   }
 
   static origin said_if(bool different) noexcept { return different ? origin{origin::source::code} : origin{}; }

@@ -209,7 +209,7 @@ class signal_finalizer {
         from = {origin::source::environment, list};
       } else {
         from = {};
-        const bool tree = general_.console == console_mode::on;
+        const bool tree = general_.console == console_mode::on && kind_ != signal::metrics;  // those only by a list
         if (endpoint_given_ || (!tree && general_.exporters.empty())) out_.exporters.push_back(exporter_kind::otlp);
         if (tree) out_.exporters.push_back(exporter_kind::console);
       }

@@ -29,11 +29,12 @@ class metric_observations {
 
   /// Runs every callback. One that throws is reported, once; after `deadline` (platform::steady_ns) no further one
   /// begins.
-  void run_callbacks(std::uint64_t deadline) {
+  /// \return whether all were run
+  bool run_callbacks(std::uint64_t deadline) {
     namespace core = otlpkit::detail;
     before_ = std::move(now_);
     now_.clear();
-    if (core::running_callbacks) return;  // a callback collects: its own instruments are under way already
+    if (core::running_callbacks) return true;  // a callback collects: its own instruments are under way already
     platform::lock_guard lock{core::global_metrics.observing};
     core::running_callbacks = true;
     observer out{&take, this};
@@ -60,6 +61,7 @@ class metric_observations {
       report(diagnostic_level::warning,
              "callbacks of observable instruments took longer than a collection may: the others were passed over");
     }
+    return !late;
   }
 
   [[nodiscard]] const std::vector<value>* of(const otlpkit::detail::stream& s) const {

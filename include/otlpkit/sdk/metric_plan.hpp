@@ -13,6 +13,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace otlpkit::inline OTLPKIT_ABI::sdk {
@@ -38,6 +39,27 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk {
   return p == pattern.size();
 }
 
+/// \throws config_error for one that cannot be
+inline void check_aggregation(const aggregation& a, const std::string& at) {
+  if (!bucket_bounds(a.bounds().data(), a.bounds().size()).valid())
+    throw config_error{at, std::to_string(a.bounds().size()) + " bounds", "at most 63 ascending finite numbers"};
+  if (a.max_size() < 2 || a.max_size() > 160)
+    throw config_error{at, "max_size " + std::to_string(a.max_size()), "2 to 160"};
+  if (a.max_scale() < -10 || a.max_scale() > 20)
+    throw config_error{at, "max_scale " + std::to_string(a.max_scale()), "-10 to 20"};
+}
+
+/// Whether instruments of this kind can be aggregated so.
+[[nodiscard]] constexpr bool can_have(instrument_kind kind, aggregation_kind a) noexcept {
+  switch (a) {
+    case aggregation_kind::drop:
+    case aggregation_kind::sum: return true;
+    case aggregation_kind::last_value:
+      return otlpkit::detail::natural_aggregation(kind) == aggregation_kind::last_value;
+    default: return !is_observable(kind);
+  }
+}
+
 /// \throws config_error for a view that cannot be used
 inline void check_views(const std::vector<metric_view>& views) {
   for (std::size_t i = 0; i < views.size(); ++i) {
@@ -50,14 +72,22 @@ inline void check_views(const std::vector<metric_view>& views) {
       throw config_error{at + "drop", "a list next to keep", "one of keep and drop"};
     if (v.cardinality_limit && *v.cardinality_limit == 0)
       throw config_error{at + "cardinality_limit", "0", "a number above zero"};
-    const aggregation& a = v.aggregation;
-    if (!bucket_bounds(a.bounds().data(), a.bounds().size()).valid())
-      throw config_error{at + "aggregation", std::to_string(a.bounds().size()) + " bounds",
-                         "at most 63 ascending finite numbers"};
-    if (a.max_size() < 2 || a.max_size() > 160)
-      throw config_error{at + "aggregation", "max_size " + std::to_string(a.max_size()), "2 to 160"};
-    if (a.max_scale() < -10 || a.max_scale() > 20)
-      throw config_error{at + "aggregation", "max_scale " + std::to_string(a.max_scale()), "-10 to 20"};
+    const exemplars& e = v.exemplars;
+    if (e.how() == exemplars::kind::fixed_size && (e.size() == 0 || e.size() > exemplars::most))
+      throw config_error{at + "exemplars", std::to_string(e.size()) + " places", "1 to 1024"};
+    if (e.how() == exemplars::kind::own && *e.maker() == nullptr)
+      throw config_error{at + "exemplars", "an empty function", "one that makes an exemplar_chooser"};
+    check_aggregation(v.aggregation, at + "aggregation");
+  }
+}
+
+/// \throws config_error for one that a kind of instrument cannot have
+inline void check_aggregations(const std::vector<std::pair<instrument_kind, aggregation>>& all) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string at = "metrics.aggregations[" + std::to_string(i) + "]";
+    check_aggregation(all[i].second, at);
+    if (all[i].second.kind() && !can_have(all[i].first, *all[i].second.kind()))
+      throw config_error{at, "an aggregation this kind of instrument cannot have", "sum, drop, or the kind's own"};
   }
 }
 
@@ -65,18 +95,24 @@ inline void check_views(const std::vector<metric_view>& views) {
 /// before get new streams.
 class metric_plan {
  public:
+  /// What instruments of a kind become where no view says.
+  using defaults = std::vector<std::pair<instrument_kind, aggregation>>;
+
   /// Puts views in force, for all telemetry of the process. Nothing may be recording.
-  static void use(const std::vector<metric_view>& views, histogram_aggregation histograms) {
+  static void use(const std::vector<metric_view>& views, histogram_aggregation histograms, const defaults& kinds = {}) {
     platform::lock_guard turn{changing()};
     metric_plan*& now = current();
-    if (now != nullptr && now->views_ == views && now->histograms_ == histograms) return;
-    if (now == nullptr && views.empty() && histograms == histogram_aggregation::explicit_bucket_histogram) return;
-    now = &plans().emplace_back(views, histograms);
+    if (now != nullptr && now->views_ == views && now->histograms_ == histograms && now->kinds_ == kinds) return;
+    if (now == nullptr && views.empty() && histograms == histogram_aggregation::explicit_bucket_histogram &&
+        kinds.empty())
+      return;
+    now = &plans().emplace_back(views, histograms, kinds);
     otlpkit::detail::global_metrics.replan(&plan);
   }
 
-  metric_plan(const std::vector<metric_view>& views, histogram_aggregation histograms)
-      : views_{views}, histograms_{histograms} {
+  metric_plan(const std::vector<metric_view>& views, histogram_aggregation histograms, const defaults& kinds)
+      : views_{views}, histograms_{histograms}, kinds_{kinds} {
+    for (const auto& [kind, a] : kinds_) kind_bounds_.emplace_back(a.bounds().data(), a.bounds().size());
     for (const metric_view& v : views_) {
       filter& f = filters_.emplace_back();
       const bool keeps = v.keep.given();
@@ -85,12 +121,22 @@ class metric_plan {
       f.given = keeps || v.drop.given();
       const std::vector<double>& bounds = v.aggregation.bounds();
       bounds_.emplace_back(bounds.data(), bounds.size());
+      const exemplars& e = v.exemplars;
+      exemplars_.push_back({e.how().value_or(exemplars::kind::by_bucket), e.size(), &make_chooser, e.maker().get()});
     }
   }
   metric_plan(const metric_plan&) = delete;
   metric_plan& operator=(const metric_plan&) = delete;
 
  private:
+  [[nodiscard]] static exemplar_chooser* make_chooser(const void* factory) noexcept {
+    try {
+      return (*static_cast<const exemplars::factory*>(factory))().release();
+    } catch (...) {  // there are no exemplars then
+      return nullptr;
+    }
+  }
+
   struct filter {
     std::vector<std::string_view> keys{};
     otlpkit::detail::label_filter what{};
@@ -130,7 +176,7 @@ class metric_plan {
       if (!matches(v.match, e)) continue;
       otlpkit::detail::stream_options o = standard(e);
       if (const auto kind = v.aggregation.kind()) {
-        if (!possible(*kind, e.kind)) {
+        if (!can_have(e.kind, *kind)) {
           complaint << (complaint.view().empty() ? "" : "\n") << "instrument \"" << e.name.view()
                     << "\": a view wants an aggregation its kind cannot have, the view is ignored";
           continue;
@@ -138,6 +184,7 @@ class metric_plan {
         o.aggregation = *kind;
         o.size = v.aggregation.max_size();
         o.scale = v.aggregation.max_scale();
+        o.extremes = v.aggregation.extremes();
         if (*kind == aggregation_kind::explicit_buckets) o.bounds = &bounds_[i];
       }
       matched = true;
@@ -146,9 +193,11 @@ class metric_plan {
       o.description = v.description;
       o.limit = v.cardinality_limit.value_or(0);
       if (filters_[i].given) o.filter = &filters_[i].what;
+      if (v.exemplars.how()) o.exemplars = &exemplars_[i];
       wanted.push_back(o);
     }
     if (!matched) wanted.push_back(standard(e));
+    std::erase_if(wanted, [](const auto& o) { return o.aggregation == aggregation_kind::drop; });
     otlpkit::detail::stream* first = nullptr;
     otlpkit::detail::stream** link = &first;
     for (otlpkit::detail::stream_options& o : wanted) {
@@ -161,26 +210,28 @@ class metric_plan {
   }
 
   [[nodiscard]] otlpkit::detail::stream_options standard(const otlpkit::detail::instrument_entry& e) const noexcept {
+    for (std::size_t i = kinds_.size(); i-- > 0;) {  // the last one counts
+      const auto& [kind, a] = kinds_[i];
+      if (kind != e.kind || !a.kind()) continue;
+      return {
+          .aggregation = *a.kind(),
+          .bounds = *a.kind() == aggregation_kind::explicit_buckets && !a.bounds().empty() ? &kind_bounds_[i] : nullptr,
+          .size = a.max_size(),
+          .scale = a.max_scale(),
+          .filter = e.attributes.filter(),
+          .extremes = a.extremes()};
+    }
     aggregation_kind kind = otlpkit::detail::natural_aggregation(e.kind);
     if (kind == aggregation_kind::explicit_buckets &&
         histograms_ == histogram_aggregation::base2_exponential_bucket_histogram)
       kind = aggregation_kind::exponential_buckets;
-    return {.aggregation = kind};
+    return {.aggregation = kind, .filter = e.attributes.filter()};
   }
 
   /// Whether the hot path of the instrument can write its cells.
   [[nodiscard]] static bool natural(aggregation_kind a, instrument_kind kind) noexcept {
     return a == otlpkit::detail::natural_aggregation(kind) ||
            (kind == instrument_kind::histogram && a == aggregation_kind::exponential_buckets);
-  }
-  [[nodiscard]] static bool possible(aggregation_kind a, instrument_kind kind) noexcept {
-    switch (a) {
-      case aggregation_kind::drop:
-      case aggregation_kind::sum: return true;
-      case aggregation_kind::last_value:
-        return otlpkit::detail::natural_aggregation(kind) == aggregation_kind::last_value;
-      default: return !is_observable(kind);
-    }
   }
 
   [[nodiscard]] static bool matches(const view_match& m, const otlpkit::detail::instrument_entry& e) {
@@ -203,8 +254,11 @@ class metric_plan {
 
   std::vector<metric_view> views_;
   histogram_aggregation histograms_;
+  defaults kinds_;
+  std::deque<bucket_bounds> kind_bounds_;
   std::deque<filter> filters_;
   std::deque<bucket_bounds> bounds_;
+  std::deque<otlpkit::detail::exemplar_plan> exemplars_;
 };
 
 /// Which measurements become exemplars, from now on.

@@ -56,7 +56,7 @@ class metric_message {
     }
     exemplars(f, 0x42);
     point_ += f.labels;
-    if (count != 0 && e.min <= e.max) {
+    if (stream_->extremes && count != 0 && e.min <= e.max) {
       real(0x59, e.min);
       real(0x61, e.max);
     }
@@ -76,7 +76,7 @@ class metric_message {
     point_ += ranges;
     exemplars(f, 0x5A);
     point_ += f.labels;
-    if (b.min() <= b.max()) {
+    if (stream_->extremes && b.min() <= b.max()) {
       real(0x61, b.min());
       real(0x69, b.max());
     }

@@ -5,11 +5,14 @@
 #include <otlpkit/sdk/batch.hpp>
 #include <otlpkit/sdk/metric_observations.hpp>
 #include <otlpkit/sdk/metric_points.hpp>
+#include <otlpkit/sdk/metric_producer.hpp>
 #include <otlpkit/sdk/settings.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -22,6 +25,9 @@ struct metric_reader_options {
   std::uint32_t cardinality_limit = 2000;       ///< series of one instrument; where readers differ, the largest holds
   unix_ns start = 0;                            ///< when it begins; 0: now
   std::uint64_t callback_time = 5'000'000'000;  ///< ns after which no further callback of a collection begins
+  std::size_t max_points = ~std::size_t{0};     ///< data points in one piece of what is collected
+  std::vector<std::shared_ptr<metric_producer>> producers{};  ///< join what they have
+  std::shared_ptr<metric_filter> filter{};                    ///< what is collected at all; nullptr: everything
 };
 
 /// Collects what all instruments of the process measured since it was made, as OTLP.
@@ -31,7 +37,9 @@ struct metric_reader_options {
 class metric_reader {
  public:
   explicit metric_reader(metric_reader_options options = {})
-      : options_{options}, start_{options.start != 0 ? options.start : platform::wall_ns()}, previous_{start_} {
+      : options_{std::move(options)}, start_{options.start != 0 ? options.start : platform::wall_ns()}, previous_{
+                                                                                                            start_} {
+    options_.max_points = std::max<std::size_t>(options_.max_points, 1);
     platform::lock_guard turn{registry().collecting};
     begin();
     readers().push_back(this);
@@ -46,9 +54,10 @@ class metric_reader {
   }
 
   /// Everything to report as of `now`: per scope the Metric messages, framed for ScopeMetrics.metrics. Instruments
-  /// without data points are left out, as are scopes without instruments. Callbacks of observable instruments run here.
+  /// without data points are left out, as are scopes without instruments. Callbacks of observable instruments and
+  /// producers run here. A scope comes several times if it has more than `max_points`.
   [[nodiscard]] std::vector<scope_items> collect(unix_ns now) {
-    observed_.run_callbacks(platform::steady_ns() + options_.callback_time);
+    complete_ = observed_.run_callbacks(platform::steady_ns() + options_.callback_time);
     platform::lock_guard turn{registry().collecting};
     if (generation_ != registry().generation.load(platform::relaxed)) {
       // The child of a fork: what was there before is the parent's.
@@ -64,7 +73,7 @@ class metric_reader {
     bool any_retired = false;
     for (otlpkit::detail::stream* s = registry().first.load(platform::acquire); s != nullptr;
          s = s->next.load(platform::acquire)) {
-      message_.begin(*s, is_delta(s->entry->kind));
+      begin_metric(*s);
       if (is_observable(s->entry->kind)) {
         add_observed(*s, now);
       } else {
@@ -72,6 +81,7 @@ class metric_reader {
       }
       put(s->entry->scope);
     }
+    ask_producers(now);
     registry().collections.fetch_add(1, platform::relaxed);
     if (any_retired) registry().epoch.fetch_add(1, platform::release);
     free_unlinked();
@@ -81,31 +91,10 @@ class metric_reader {
 
   /// Data points of the last collection.
   [[nodiscard]] std::size_t points() const noexcept { return points_; }
+  /// Whether the last collection had the time to run every callback.
+  [[nodiscard]] bool complete() const noexcept { return complete_; }
 
  private:
-  struct series_state {
-    series_total reference{};              ///< what was measured before this reader, or before the interval
-    otlpkit::detail::extremes extremes{};  ///< since then, as are the next
-    exponential_total exponential{};
-    std::vector<kept_exemplar> exemplars{};
-
-    void take(const series_news& news) {
-      if (news.extremes.min <= news.extremes.max) extremes.merge(news.extremes.min, news.extremes.max);
-      if (news.exponential.get() != nullptr) exponential.merge(*news.exponential.get());
-      for (const kept_exemplar& e : news.exemplars) keep(e);
-    }
-    /// One for each slot: of those that came together from several threads the last.
-    void keep(const kept_exemplar& e) {
-      const auto same =
-          std::find_if(exemplars.begin(), exemplars.end(), [&](const auto& k) { return k.slot == e.slot; });
-      if (same == exemplars.end()) {
-        exemplars.push_back(e);
-      } else if (same->time <= e.time) {
-        *same = e;
-      }
-    }
-  };
-
   [[nodiscard]] static otlpkit::detail::metric_registry& registry() noexcept { return otlpkit::detail::global_metrics; }
 
   /// Under the registry's `collecting`.
@@ -172,6 +161,8 @@ class metric_reader {
     if (values == nullptr) return;
     const bool delta = is_delta(s.entry->kind);
     for (const metric_observations::value& v : *values) {
+      if (!passes(v.labels)) continue;
+      make_room(s);
       message_.add_number({v.labels, delta ? previous_ : start_, now, nullptr},
                           delta ? observed_.since_last(s, v) : v.bits);
     }
@@ -186,7 +177,7 @@ class metric_reader {
     for (otlpkit::detail::series* x = s.first.load(platform::acquire); x != nullptr;) {
       otlpkit::detail::series* const next = x->next.load(platform::acquire);
       const series_total total = read(*x);
-      series_state& state = states_[x];
+      reader_state& state = states_[x];
       const bool idle = total.writes == state.reference.writes;
       const bool retiring = x->retiring.load(platform::relaxed);
       const bool handed_over = !idle && retiring && hand_over(s, *x, total, state);
@@ -208,8 +199,63 @@ class metric_reader {
     return retired;
   }
 
+  /// Asks the filter, if there is one, about a stream; the series of one that is dropped are read all the same, so that
+  /// the next interval does not have them.
+  void begin_metric(const otlpkit::detail::stream& s) {
+    message_.begin(s, is_delta(s.entry->kind));
+    verdict_ = metric_filter::verdict::accept;
+    if (options_.filter == nullptr) return;
+    scope_name_.clear();
+    for (wire::reader f{otlpkit::detail::global_scopes.encoded(s.entry->scope)}; f.next();) {
+      if (f.number() != 1) continue;
+      for (wire::reader scope{f.bytes()}; scope.next();) {
+        if (scope.number() == 1) scope_name_ = scope.bytes();
+      }
+    }
+    filtered_ = {scope_name_, s.name_view(), s.entry->unit.view(), s.aggregation};
+    verdict_ = options_.filter->test_metric(filtered_);
+  }
+  [[nodiscard]] bool passes(std::string_view labels) {
+    if (verdict_ == metric_filter::verdict::accept) return true;
+    return verdict_ == metric_filter::verdict::accept_partly && options_.filter->test_attributes(filtered_, labels);
+  }
+  /// The metric goes on in a piece of its own once it has as many points as one may have.
+  void make_room(const otlpkit::detail::stream& s) {
+    if (message_.points() < options_.max_points) return;
+    put(s.entry->scope);
+    message_.begin(s, is_delta(s.entry->kind));
+  }
+
+  void ask_producers(unix_ns now) {
+    for (const auto& p : options_.producers) {
+      std::vector<scope_items> given;
+      {
+        foreign_metrics out{given, options_.filter.get(), now};
+        try {
+          p->produce(out);
+        } catch (const std::exception& e) {
+          say_thrown(e.what());
+        } catch (...) {
+          say_thrown("no std::exception");
+        }
+        points_ += out.points();
+      }
+      for (scope_items& s : given) {
+        if (s.count == 0) continue;
+        out_.push_back(std::move(s));
+        scopes_.push_back(no_scope);
+      }
+    }
+  }
+  void say_thrown(std::string_view what) {
+    if (std::exchange(said_thrown_, true)) return;
+    report(diagnostic_level::error, std::string{"a metric producer threw: "}.append(what));
+  }
+
   void add(const otlpkit::detail::stream& s, const otlpkit::detail::series& x, const series_total& total,
-           const series_state& state, bool delta, unix_ns now) {
+           const reader_state& state, bool delta, unix_ns now) {
+    if (!passes(x.encoded)) return;
+    make_room(s);
     const bool known = x.created >= start_ && x.created <= now;
     const point_frame frame{x.encoded, delta ? previous_ : known ? x.created : start_, now, &state.exemplars};
     switch (s.aggregation) {
@@ -226,7 +272,7 @@ class metric_reader {
   /// A series that is retiring was measured once more, by a thread that had it: what it has goes to its successor, as
   /// there is one point for a label set. False when it has none.
   bool hand_over(const otlpkit::detail::stream& s, otlpkit::detail::series& x, const series_total& total,
-                 series_state& from) {
+                 reader_state& from) {
     otlpkit::detail::series* heir = nullptr;
     {
       platform::lock_guard lock{registry().guard};
@@ -234,7 +280,7 @@ class metric_reader {
     }
     if (heir == nullptr) return false;
     const series_total rest = total.since(from.reference, s.floating);
-    series_state& to = states_[heir];
+    reader_state& to = states_[heir];
     to.reference.writes -= rest.writes;
     to.reference.value = series_total::minus(to.reference.value, rest.value, s.floating);
     to.reference.sum -= rest.sum;
@@ -242,7 +288,7 @@ class metric_reader {
     for (std::size_t i = 0; i < rest.counts.size(); ++i) to.reference.counts[i] -= rest.counts[i];
     to.extremes.merge(from.extremes.min, from.extremes.max);
     if (from.exponential.get() != nullptr) to.exponential.merge(*from.exponential.get());
-    for (const kept_exemplar& e : from.exemplars) to.keep(e);
+    for (const kept_exemplar& e : from.exemplars) to.keep(e, s.any_place());
     return true;
   }
 
@@ -298,9 +344,11 @@ class metric_reader {
   /// Adds the metric under construction to what its scope has.
   void put(std::uint16_t scope) {
     if (message_.points() == 0) return;
-    const auto at = std::find(scopes_.begin(), scopes_.end(), scope);
-    const auto index = static_cast<std::size_t>(at - scopes_.begin());
-    if (at == scopes_.end()) {
+    std::size_t index = 0;
+    while (index < scopes_.size() &&
+           (scopes_[index] != scope || out_[index].count + message_.points() > options_.max_points))
+      ++index;
+    if (index == scopes_.size()) {
       scopes_.push_back(scope);
       out_.emplace_back().scope = otlpkit::detail::global_scopes.encoded(scope);
     }
@@ -314,11 +362,18 @@ class metric_reader {
   unix_ns previous_;
   std::uint32_t generation_ = 0;
   std::size_t points_ = 0;
-  std::unordered_map<const otlpkit::detail::series*, series_state> states_;
+  bool complete_ = true;
+  std::unordered_map<const otlpkit::detail::series*, reader_state> states_;
   metric_observations observed_;
   metric_message message_;
   std::vector<scope_items> out_;
-  std::vector<std::uint16_t> scopes_;
+  static constexpr std::uint32_t no_scope = ~std::uint32_t{0};
+
+  std::vector<std::uint32_t> scopes_;  ///< whose the pieces of `out_` are
+  metric_filter::verdict verdict_{};
+  filtered_metric filtered_{};
+  std::string scope_name_;
+  bool said_thrown_ = false;
 };
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::sdk

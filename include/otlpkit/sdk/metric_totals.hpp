@@ -3,6 +3,7 @@
 
 #include <otlpkit/metrics/registry.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -83,9 +84,43 @@ struct series_news {
   otlpkit::detail::extremes extremes{};
   exponential_total exponential{};
   std::vector<kept_exemplar> exemplars{};
+  std::uint32_t free_places = 0;  ///< of the reservoir, where it does not matter which an exemplar has
 
   [[nodiscard]] bool any() const noexcept {
     return extremes.min <= extremes.max || exponential.get() != nullptr || !exemplars.empty();
+  }
+};
+
+/// What a reader knows of a series.
+struct reader_state {
+  series_total reference{};              ///< what was measured before this reader, or before the interval
+  otlpkit::detail::extremes extremes{};  ///< since then, as are the next
+  exponential_total exponential{};
+  std::vector<kept_exemplar> exemplars{};
+
+  void take(const series_news& news) {
+    if (news.extremes.min <= news.extremes.max) extremes.merge(news.extremes.min, news.extremes.max);
+    if (news.exponential.get() != nullptr) exponential.merge(*news.exponential.get());
+    for (const kept_exemplar& e : news.exemplars) keep(e, news.free_places);
+  }
+  /// One for each slot: of those that came together from several threads the last. Where any slot will do, one that
+  /// is free.
+  /// \param free_places slots there are, where it does not matter which; else 0
+  void keep(kept_exemplar e, std::uint32_t free_places) {
+    const auto in = [this](std::uint32_t slot) {
+      return std::find_if(exemplars.begin(), exemplars.end(), [slot](const auto& k) { return k.slot == slot; });
+    };
+    auto same = in(e.slot);
+    for (std::uint32_t slot = 0; same != exemplars.end() && exemplars.size() < free_places; ++slot) {
+      if (in(slot) != exemplars.end()) continue;
+      e.slot = slot;
+      same = exemplars.end();
+    }
+    if (same == exemplars.end()) {
+      exemplars.push_back(e);
+    } else if (same->time <= e.time) {
+      *same = e;
+    }
   }
 };
 
@@ -117,6 +152,7 @@ inline void read_cell(const otlpkit::detail::stream& s, otlpkit::detail::histogr
   namespace core = otlpkit::detail;
   const core::stream& s = *x.owner;
   series_total total;
+  news.free_places = s.any_place();
   if (s.aggregation == aggregation_kind::explicit_buckets) total.counts.resize(s.buckets());
   std::uint64_t latest = 0;
   bool any = false;

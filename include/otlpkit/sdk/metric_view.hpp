@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/metrics/exemplar_choice.hpp>
 #include <otlpkit/metrics/kind.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,16 +37,21 @@ class aggregation {
   [[nodiscard]] static aggregation sum() { return aggregation{aggregation_kind::sum}; }
   [[nodiscard]] static aggregation last_value() { return aggregation{aggregation_kind::last_value}; }
   /// Buckets with these upper bounds: at most 63, finite and ascending. Advice of the instrument does not count.
-  [[nodiscard]] static aggregation explicit_bounds(std::vector<double> bounds) {
+  /// \param extremes whether the smallest and the largest value are exported
+  [[nodiscard]] static aggregation explicit_bounds(std::vector<double> bounds, bool extremes = true) {
     aggregation a{aggregation_kind::explicit_buckets};
     a.bounds_ = std::move(bounds);
+    a.extremes_ = extremes;
     return a;
   }
   /// Buckets whose bounds are powers of 2^(1/2^scale), on the finest scale on which all values fit.
   /// \param max_size of the buckets above zero, and of those below: 2 to 160
   /// \param max_scale where it begins: -10 to 20
-  [[nodiscard]] static aggregation exponential(std::uint32_t max_size = 160, std::int32_t max_scale = 20) {
+  /// \param extremes whether the smallest and the largest value are exported
+  [[nodiscard]] static aggregation exponential(std::uint32_t max_size = 160, std::int32_t max_scale = 20,
+                                               bool extremes = true) {
     aggregation a{aggregation_kind::exponential_buckets};
+    a.extremes_ = extremes;
     a.max_size_ = max_size;
     a.max_scale_ = max_scale;
     return a;
@@ -54,6 +62,7 @@ class aggregation {
   [[nodiscard]] const std::vector<double>& bounds() const noexcept { return bounds_; }
   [[nodiscard]] std::uint32_t max_size() const noexcept { return max_size_; }
   [[nodiscard]] std::int32_t max_scale() const noexcept { return max_scale_; }
+  [[nodiscard]] bool extremes() const noexcept { return extremes_; }
   bool operator==(const aggregation&) const = default;
 
  private:
@@ -63,6 +72,51 @@ class aggregation {
   std::vector<double> bounds_{};
   std::uint32_t max_size_ = 160;
   std::int32_t max_scale_ = 20;
+  bool extremes_ = true;
+};
+
+/// Which measurements a view keeps as exemplars, of those the exemplar filter lets through. Chosen anew with each
+/// collection.
+class exemplars {
+ public:
+  using kind = otlpkit::detail::exemplar_plan::kind;
+  using factory = std::function<std::unique_ptr<exemplar_chooser>()>;
+  static constexpr std::uint32_t most = 1024;
+
+  /// What the aggregation has by default: by_bucket() of explicit buckets, else fixed_size(), of 1, or of 20 for
+  /// exponential histograms.
+  exemplars() = default;
+  /// A random one for each bucket of an explicit histogram (AlignedHistogramBucketExemplarReservoir); of others as the
+  /// default.
+  [[nodiscard]] static exemplars by_bucket() { return exemplars{kind::by_bucket}; }
+  /// `size` random ones of each thread's measurements, of which one for each place is exported
+  /// (SimpleFixedSizeExemplarReservoir): 1 to 1,024.
+  [[nodiscard]] static exemplars fixed_size(std::uint32_t size) {
+    exemplars e{kind::fixed_size};
+    e.size_ = size;
+    return e;
+  }
+  /// None.
+  [[nodiscard]] static exemplars none() { return exemplars{kind::none}; }
+  /// Those an object of your own chooses; `make` is called for each series.
+  [[nodiscard]] static exemplars own(factory make) {
+    exemplars e{kind::own};
+    e.make_ = std::make_shared<const factory>(std::move(make));
+    return e;
+  }
+
+  /// Nothing: the default.
+  [[nodiscard]] std::optional<kind> how() const noexcept { return kind_; }
+  [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  [[nodiscard]] const std::shared_ptr<const factory>& maker() const noexcept { return make_; }
+  bool operator==(const exemplars&) const = default;
+
+ private:
+  explicit exemplars(kind k) : kind_{k} {}
+
+  std::optional<kind> kind_{};
+  std::uint32_t size_ = 1;
+  std::shared_ptr<const factory> make_{};
 };
 
 /// Keys of attributes: a list, or nothing said.
@@ -100,6 +154,7 @@ struct metric_view {
   attribute_keys drop{};      ///< all attributes but these; not together with `keep`
   otlpkit::aggregation aggregation{};
   std::optional<std::uint32_t> cardinality_limit{};  ///< series of the stream; the reader's, 2000
+  otlpkit::exemplars exemplars{};
 
   bool operator==(const metric_view&) const = default;
 };

@@ -9,6 +9,7 @@
 #include <otlpkit/sdk/exporter_channel.hpp>
 #include <otlpkit/sdk/exporter_set.hpp>
 #include <otlpkit/sdk/flush_request.hpp>
+#include <otlpkit/sdk/frequent_look.hpp>
 #include <otlpkit/sdk/latch.hpp>
 #include <otlpkit/sdk/ledger.hpp>
 #include <otlpkit/sdk/pipeline_options.hpp>
@@ -48,7 +49,8 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   /// Of the background thread, as the system shows it.
   static constexpr const char* thread_name = "otlpkit";
 
-  explicit pipeline(pipeline_options options) : options_{std::move(options)}, processors_{options_.span_processors} {
+  explicit pipeline(pipeline_options options)
+      : options_{std::move(options)}, processors_{options_.span_processors, options_.log_processors} {
     for (std::size_t s = 0; s < signal_count; ++s) {
       const auto kind = static_cast<signal>(s);
       const signal_schedule& schedule = options_.signals[s];
@@ -64,8 +66,10 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
           l.channels.push_back(
               std::make_unique<exporter_channel>(e, kind, schedule.max_queue, schedule.export_timeout));
       }
-      l.on = !l.channels.empty() || (schedule.on && kind == signal::traces && !processors_.empty());
-      if (l.on && l.queue != nullptr) ledger_.watch(kind, *l.queue);
+      l.on = !l.channels.empty() || (schedule.on && processors_.take(kind));
+      if (!l.on || l.queue == nullptr) continue;
+      l.look.emplace(io_, *l.queue);
+      ledger_.watch(kind, *l.queue);
     }
   }
 
@@ -134,6 +138,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     std::optional<batch_builder> builder;
     std::vector<std::unique_ptr<exporter_channel>> channels;
     std::optional<boost::asio::steady_timer> timer;
+    std::optional<frequent_look> look;
     bool everything = false;  ///< send what is marked in the queue, also what does not fill a batch
     bool pumping = false;
     batch_numbers batches;
@@ -200,11 +205,12 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   void collect_metrics() {
     if (!options_.collect_metrics) return;
     auto scopes = options_.collect_metrics(otlpkit::detail::global_runtime.clock.wall_now());
-    std::erase_if(scopes, [](const scope_items& items) { return items.count == 0; });
-    if (scopes.empty()) return;
-    const auto b = std::make_shared<const batch>(signal::metrics, options_.resource, std::move(scopes));
-    ledger_.recorded(signal::metrics, b->items());
-    dispatch(index(signal::metrics), b);
+    const std::size_t s = index(signal::metrics);
+    split(std::move(scopes), options_.signals[s].max_batch, [&](std::vector<scope_items> part) {
+      const auto b = std::make_shared<const batch>(signal::metrics, options_.resource, std::move(part));
+      ledger_.recorded(signal::metrics, b->items());
+      dispatch(s, b);
+    });
   }
 
   void pump_all() {
@@ -234,20 +240,21 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
       std::size_t seen = 0, filtered = 0;
       const auto take = [&](std::uint16_t scope, std::string_view record) {
         ++seen;
-        const auto fate = s == index(signal::traces) ? processors_.show(scope, record) : fate_of_span::exported;
-        if (fate == fate_of_span::filtered) ++filtered;
-        return (fate != fate_of_span::exported || l.builder->add(scope, record)) &&
+        const auto fate = processors_.show(static_cast<signal>(s), scope, record);
+        if (fate == record_processors::fate::filtered) ++filtered;
+        return (fate != record_processors::fate::exported || l.builder->add(scope, record)) &&
                seen < options_.signals[s].max_batch;
       };
       const bool all = l.everything;
       if (all)
         l.everything = l.queue->drain_marked(take);
       else
-        l.queue->drain(take);
+        l.queue->drain_closed(take);
       ledger_.filtered(static_cast<signal>(s), filtered);
       if (const std::size_t items = l.builder->items(); items != 0) {
         ledger_.recorded(static_cast<signal>(s), items);
         dispatch(s, l.builder->take(options_.resource));
+        if (!all) l.look->again([this, s] { pump(s); });
       }
       if (all && !l.everything) all_handed_out(s);
       if (seen == 0 && !l.everything) break;
@@ -299,7 +306,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
 
   /// What flushes asked for is in batches now.
   void all_handed_out(std::size_t s) {
-    if (s == index(signal::traces) && !flushes_.empty()) processors_.flush();
+    if (!flushes_.empty()) processors_.flush(static_cast<signal>(s));
     for (flush_request& f : flushes_) f.handed_out(s, lanes_[s].batches.last());
   }
 
@@ -346,7 +353,10 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     close_books();
     processors_.shutdown();
     flushes_.clear();
-    for (lane& l : lanes_) l.timer->cancel();
+    for (lane& l : lanes_) {
+      l.timer->cancel();
+      if (l.look) l.look->stop();
+    }
     maintenance_.cancel();
     deadline_.cancel();
     work_.reset();
@@ -362,7 +372,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     for (std::size_t s = 0; s < signal_count; ++s) {
       if (!lanes_[s].on || lanes_[s].queue == nullptr) continue;
       lanes_[s].queue->drain([&](std::uint16_t, std::string_view record) {
-        if (s != index(signal::traces) || processors_.counts(record)) ++left[s];
+        if (processors_.counts(static_cast<signal>(s), record)) ++left[s];
         return true;
       });
     }
@@ -372,10 +382,8 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   static constexpr std::chrono::milliseconds maintenance_interval{1000};
   static constexpr int most_turns = 16;
 
-  using fate_of_span = span_processor_chain::fate;
-
   pipeline_options options_;
-  span_processor_chain processors_;
+  record_processors processors_;
   wake_up wake_up_;
   boost::asio::io_context io_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};

@@ -4,7 +4,7 @@
 #include <otlpkit/core/clock.hpp>
 #include <otlpkit/sdk/batch.hpp>
 #include <otlpkit/sdk/exporter.hpp>
-#include <otlpkit/sdk/span_processor.hpp>
+#include <otlpkit/sdk/record_processors.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -31,6 +31,7 @@ struct pipeline_options {
   std::array<signal_schedule, signal_count> signals;
   std::shared_ptr<const std::string> resource;
   std::vector<std::shared_ptr<span_processor>> span_processors;
+  std::vector<std::shared_ptr<log_processor>> log_processors;
   /// Makes the exporters, on the caller's thread, before the pipeline's own starts.
   std::function<std::vector<std::shared_ptr<exporter>>(boost::asio::io_context&)> make_exporters;
   /// Collects the metrics; empty when there are none.

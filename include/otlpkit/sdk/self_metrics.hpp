@@ -5,6 +5,7 @@
 #include <otlpkit/sdk/batch.hpp>
 #include <otlpkit/sdk/books.hpp>
 #include <otlpkit/sdk/exporter.hpp>
+#include <otlpkit/sdk/self_spans.hpp>
 
 #include <algorithm>
 #include <array>
@@ -21,23 +22,6 @@
 namespace otlpkit::inline OTLPKIT_ABI::sdk {
 
 namespace detail {
-
-OTLPKIT_VISIBLE inline constinit instrumentation_scope self_scope{"otlpkit.sdk", OTLPKIT_VERSION};
-
-/// An instrument of this library about itself. It measures whether recording is on or not: the last counts of a
-/// telemetry object are known after it was switched off.
-class self_instrument {
- public:
-  constexpr self_instrument(instrument_kind kind, bool floating, const char* name, const char* unit,
-                            const char* description, const bucket_bounds* bounds = nullptr) noexcept
-      : core_{kind, floating, name, unit, description, &self_scope, bounds} {}
-
-  void add(std::int64_t n, fields labels) const noexcept { otlpkit::detail::add_always(core_, n, labels); }
-  void record(double v, fields labels) const noexcept { otlpkit::detail::record_always(core_, v, labels); }
-
- private:
-  otlpkit::detail::instrument core_;
-};
 
 inline constexpr bucket_bounds single_bucket{nullptr, 0};
 
@@ -79,8 +63,7 @@ struct self_processor {
   const char* type;
 };
 OTLPKIT_VISIBLE inline constinit self_processor self_span_processor{
-    {instrument_kind::up_down_counter, false, "otel.sdk.processor.span.queue.size", "{span}",
-     "Ended spans that wait, but for those in chunks threads are still filling."},
+    {instrument_kind::up_down_counter, false, "otel.sdk.processor.span.queue.size", "{span}", "Ended spans that wait."},
     {instrument_kind::up_down_counter, false, "otel.sdk.processor.span.queue.capacity", "{span}",
      "Spans that may wait."},
     {instrument_kind::counter, false, "otel.sdk.processor.span.processed", "{span}",
@@ -89,7 +72,7 @@ OTLPKIT_VISIBLE inline constinit self_processor self_span_processor{
     "batching_span_processor"};
 OTLPKIT_VISIBLE inline constinit self_processor self_log_processor{
     {instrument_kind::up_down_counter, false, "otel.sdk.processor.log.queue.size", "{log_record}",
-     "Log records that wait, but for those in chunks threads are still filling."},
+     "Log records that wait."},
     {instrument_kind::up_down_counter, false, "otel.sdk.processor.log.queue.capacity", "{log_record}",
      "Log records that may wait."},
     {instrument_kind::counter, false, "otel.sdk.processor.log.processed", "{log_record}",
@@ -123,6 +106,23 @@ struct self_component {
                {"otel.component.type", type},
                {"server.address", address},
                {"server.port", port},
+               {"error.type", error}});
+  }
+  /// As above, and with the status an HTTP server answered.
+  template <class Use>
+  void with(std::string_view error, unsigned http_status, Use&& use) const {
+    if (error.empty()) {
+      return use(fields{{"otel.component.name", name},
+                        {"otel.component.type", type},
+                        {"server.address", address},
+                        {"server.port", port},
+                        {"http.response.status_code", http_status}});
+    }
+    use(fields{{"otel.component.name", name},
+               {"otel.component.type", type},
+               {"server.address", address},
+               {"server.port", port},
+               {"http.response.status_code", http_status},
                {"error.type", error}});
   }
 };
@@ -175,8 +175,12 @@ class observed_exporter final : public exporter {
       });
       who_->with(error, [&](fields labels) {
         if (dropped != 0) of_signal().exported.add(static_cast<std::int64_t>(dropped), labels);
-        self_operation_duration.record(took.count(), labels);
+        if (result.http_status == 0) self_operation_duration.record(took.count(), labels);
       });
+      if (result.http_status != 0) {
+        who_->with(error, result.http_status,
+                   [&](fields labels) { self_operation_duration.record(took.count(), labels); });
+      }
     }
 
    private:
@@ -219,18 +223,39 @@ class self_metrics {
   }
 
   /// Where the books are; nothing is read before. `read` may find them gone: then it returns none.
-  void watch(std::function<books()> read) { read_ = std::move(read); }
+  void watch(std::function<books()> read) {
+    read_ = std::move(read);
+    spans_.begin(otlpkit::detail::global_runtime.spans);
+    logs_.begin(otlpkit::detail::global_runtime.logs);
+    detail::self_spans::install();
+  }
 
-  /// Brings the instruments up to date, then collects.
-  template <class Collect>
-  [[nodiscard]] auto around(Collect&& collect) {
+  /// Brings the instruments up to date, then collects, and measures how long that takes.
+  /// \param type otel.component.type of the reader
+  /// \param complete asked afterwards: whether everything could be collected in time
+  template <class Collect, class Complete>
+  [[nodiscard]] auto around(std::string_view type, Collect&& collect, Complete&& complete) {
     update();
+    const std::string name = std::string{type} + "/0";
     const auto begin = std::chrono::steady_clock::now();
-    auto collected = collect();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    detail::self_collection_duration.record(took.count(), {{"otel.component.name", "periodic_metric_reader/0"},
-                                                           {"otel.component.type", "periodic_metric_reader"}});
-    return collected;
+    const auto measure = [&](std::string_view error) {
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+      if (error.empty()) {
+        detail::self_collection_duration.record(took.count(),
+                                                {{"otel.component.name", name}, {"otel.component.type", type}});
+      } else {
+        detail::self_collection_duration.record(
+            took.count(), {{"otel.component.name", name}, {"otel.component.type", type}, {"error.type", error}});
+      }
+    };
+    try {
+      auto collected = collect();
+      measure(complete() ? "" : "timeout");
+      return collected;
+    } catch (...) {
+      measure("failed");
+      throw;
+    }
   }
 
   /// Measures what changed since the last call.
@@ -238,8 +263,8 @@ class self_metrics {
     if (!read_) return;
     const books now = read_();
     logs_created_.rise_to(now.log_records().recorded, [](std::int64_t n) { detail::self_logs_created.add(n, {}); });
-    spans_.update(now, otlpkit::detail::global_runtime.spans.waiting());
-    logs_.update(now, otlpkit::detail::global_runtime.logs.waiting());
+    spans_.update(now, otlpkit::detail::global_runtime.spans);
+    logs_.update(now, otlpkit::detail::global_runtime.logs);
   }
 
  private:
@@ -260,21 +285,30 @@ class self_metrics {
     std::size_t capacity;
     std::int64_t size = 0;
     bool told_capacity = false;
-    rising handed_on{}, queue_full{};
+    rising handed_on{}, queue_full{}, too_large{};
+    std::uint64_t large_before = 0;  ///< what the queue dropped before this pipeline
 
-    void update(const books& all, std::int64_t waiting) {
+    void begin(otlpkit::detail::record_queue& queue) { large_before = queue.dropped().too_large; }
+
+    void update(const books& all, otlpkit::detail::record_queue& queue) {
       const signal_books& b = all.of(kind);
       const std::uint64_t full = b.dropped(drop_reason::queue_full);
+      const std::uint64_t large = queue.dropped().too_large - large_before;  // the books have those of exporters, too
       const fields labels{{"otel.component.name", to->name}, {"otel.component.type", to->type}};
-      waiting = std::max<std::int64_t>(waiting, 0);  // its parts are counted one after the other
+      const std::int64_t waiting = queue.unread();
       to->size.add(waiting - std::exchange(size, waiting), labels);
       if (!std::exchange(told_capacity, true)) to->capacity.add(static_cast<std::int64_t>(capacity), labels);
-      handed_on.rise_to(b.recorded - full, [&](std::int64_t n) { to->processed.add(n, labels); });
-      if (full == 0) return;
-      queue_full.rise_to(full, [&](std::int64_t n) {
-        to->processed.add(n, {{"otel.component.name", to->name},
-                              {"otel.component.type", to->type},
-                              {"error.type", to_string(drop_reason::queue_full)}});
+      handed_on.rise_to(b.recorded - std::min(b.recorded, full + large),
+                        [&](std::int64_t n) { to->processed.add(n, labels); });
+      lost(queue_full, full, drop_reason::queue_full);
+      lost(too_large, large, drop_reason::too_large);
+    }
+
+    void lost(rising& known, std::uint64_t total, drop_reason why) {
+      if (total == 0) return;
+      known.rise_to(total, [&](std::int64_t n) {
+        to->processed.add(
+            n, {{"otel.component.name", to->name}, {"otel.component.type", to->type}, {"error.type", to_string(why)}});
       });
     }
   };

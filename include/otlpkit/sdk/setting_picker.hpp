@@ -56,14 +56,14 @@ class setting_picker {
     described_.push_back({std::move(name), std::move(value), from});
   }
 
-  [[nodiscard]] bool boolean(std::string name, std::optional<bool> code, variable v) {
+  [[nodiscard]] bool boolean(std::string name, std::optional<bool> code, variable v, bool fallback = false) {
     origin from{origin::source::code};
     if (!code) {
       code = env.boolean(v);
       from = code ? origin{origin::source::environment, v} : origin{};
     }
-    note(std::move(name), code.value_or(false) ? "true" : "false", from);
-    return code.value_or(false);
+    note(std::move(name), code.value_or(fallback) ? "true" : "false", from);
+    return code.value_or(fallback);
   }
 
   /// A time, from the code or the first variable that has one. A timeout of 0 becomes no_time_limit.

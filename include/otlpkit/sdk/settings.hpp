@@ -6,6 +6,7 @@
 #include <otlpkit/log/severity.hpp>
 #include <otlpkit/sdk/compression.hpp>
 #include <otlpkit/sdk/metric_view.hpp>
+#include <otlpkit/sdk/translation.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -23,6 +24,9 @@ class id_generator;
 
 namespace sdk {
 class exporter;
+class log_processor;
+class metric_filter;
+class metric_producer;
 class span_processor;
 }  // namespace sdk
 
@@ -87,12 +91,24 @@ struct metric_settings {
   std::optional<temporality_preference> temporality{};        ///< cumulative
   std::optional<otlpkit::histogram_aggregation> histogram_aggregation{};  ///< explicit buckets
   std::optional<otlpkit::exemplar_filter> exemplar_filter{};              ///< trace_based
+  /// What instruments of a kind become where no view says; the sum of a histogram, say. Kinds not listed: their
+  /// default.
+  std::vector<std::pair<instrument_kind, aggregation>> aggregations{};
+  std::optional<std::uint32_t> cardinality_limit{};      ///< label sets of an instrument, 2,000; a view's own wins
+  std::optional<std::uint32_t> max_export_batch_size{};  ///< data points in one request, no limit
+  /// Metrics of other libraries, joined to every collection, and to what Prometheus is served.
+  std::vector<std::shared_ptr<sdk::metric_producer>> producers{};
+  std::shared_ptr<sdk::metric_filter> filter{};  ///< which metrics are collected at all; all
 };
 
 /// Where metrics are served, for exporters that name "prometheus".
 struct prometheus_settings {
   std::string host{};                   ///< an address or name of this machine, "localhost"
   std::optional<std::uint16_t> port{};  ///< 9464; 0: one the system chooses, see telemetry::prometheus_port()
+  std::optional<prometheus_translation> translation{};  ///< underscore_escaping_with_suffixes
+  std::optional<bool> scope_labels{};                   ///< otel_scope_name and so on, on every series: yes
+  std::optional<bool> target_info{};                    ///< the resource as the metric target_info: yes
+  std::vector<std::string> resource_labels{};  ///< attributes of the resource on every series, by key; "*": all
 };
 
 /// How much of a span is kept. What goes beyond is counted as dropped.
@@ -146,7 +162,7 @@ struct settings {
   signal_settings logs{};
   prometheus_settings prometheus{};
   std::vector<metric_view> views{};    ///< change what is exported of instruments
-  std::optional<bool> span_metrics{};  ///< count and time spans by name, as metrics; no
+  std::optional<bool> span_metrics{};  ///< count and time spans by name, as metrics; no; OTLPKIT_SPAN_METRICS
   console_mode console = console_mode::automatic;
 
   /// Your own, next to those the lists name. When no list and no endpoint is given anywhere, they are the only ones.
@@ -154,6 +170,8 @@ struct settings {
 
   /// What sees finished spans before they are exported, in this order.
   std::vector<std::shared_ptr<sdk::span_processor>> span_processors{};
+  /// What sees log records before they are exported, in this order.
+  std::vector<std::shared_ptr<sdk::log_processor>> log_processors{};
 
   std::size_t max_queue_bytes = std::size_t{8} << 20;  ///< memory for waiting items of each signal, 8 MiB
   std::chrono::milliseconds shutdown_timeout{5000};    ///< the destructor's deadline, all signals together

@@ -5,24 +5,22 @@
 
 namespace otlpkit::inline OTLPKIT_ABI::detail {
 
-/// Takes the fields of a macro one by one, so that the kind of each value is known where it is encoded.
-struct field_sink {
-  span_record& record;
+/// Takes the fields of a macro one by one, so that the kind of each value, and what its key is, are known where it is
+/// encoded.
+class field_sink {
+ public:
+  OTLPKIT_ALWAYS_INLINE explicit field_sink(span_record& record) noexcept : record_{record} {}
 
   OTLPKIT_ALWAYS_INLINE void operator()() const noexcept {}
-  OTLPKIT_ALWAYS_INLINE void operator()(const field& a) const noexcept { record.put(a); }
+  OTLPKIT_ALWAYS_INLINE void operator()(const field& a) const noexcept { close(put(open(1), a)); }
   OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b) const noexcept {
-    record.put(a);
-    record.put(b);
+    close(put(put(open(2), a), b));
   }
   OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c) const noexcept {
-    record.put(a);
-    record.put(b);
-    record.put(c);
+    close(put(put(put(open(3), a), b), c));
   }
   OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c, const field& d) const noexcept {
-    (*this)(a, b, c);
-    record.put(d);
+    close(put(put(put(put(open(4), a), b), c), d));
   }
   OTLPKIT_ALWAYS_INLINE void operator()(const field& a, const field& b, const field& c, const field& d,
                                         const field& e) const noexcept {
@@ -44,6 +42,31 @@ struct field_sink {
     (*this)(a, b, c, d);
     (*this)(e, f, g, h);
   }
+
+ private:
+  /// Where so many short attributes can be written; nullptr when that is to be found out.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* open(std::size_t fields) const noexcept {
+    record_buffer& body = record_.body();
+    return body.room_at_hand(fields * attribute_set::short_room) ? body.at() : nullptr;
+  }
+  /// The end of what was put; nullptr: the next are put one by one.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* put(wire::byte* p, const field& f) const noexcept {
+    if (p != nullptr) [[likely]] {
+      wire::byte* const end =
+          record_.attributes().try_known(p, global_runtime.span_attributes, span_tag::attributes, f);
+      if (end != nullptr) [[likely]]
+        return end;
+      close(p);
+    }
+    record_.put(f);
+    return nullptr;
+  }
+  OTLPKIT_ALWAYS_INLINE void close(wire::byte* p) const noexcept {
+    if (p != nullptr) [[likely]]
+      record_.body().advance_to(p);
+  }
+
+  span_record& record_;
 };
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::detail

@@ -69,6 +69,8 @@ struct open_span {
   /// How a span ends.
   enum class path : std::uint8_t {
     any,        ///< every case is looked at
+    counted,    ///< likewise, and its end is counted
+    kept,       ///< this one only refers to the span, which is in a kept_span
     recorded,   ///< a current child of a local span, named by a literal: what most spans are
     unsampled,  ///< likewise, in a trace that is not recorded: there is nothing to hand over
   };
@@ -97,8 +99,7 @@ struct open_span {
   /// A current child of `above`, which is local and has no trace state. It lacks its id, and if it records all that
   /// only such a span has.
   OTLPKIT_ALWAYS_INLINE open_span(context_entry& above, span* recording) noexcept
-      : entry{{above.ids.trace, {}, above.ids.flags, false, {}}, above.anchor, recording, &above},
-        parent{above.ids.span}, kind{span_kind::internal},
+      : entry{above, recording}, parent{above.ids.span}, kind{span_kind::internal},
         remote_parent{false}, ends{recording != nullptr ? path::recorded : path::unsampled}, current{true},
         start_is_wall{false}, undecided{false}, has_record{recording != nullptr} {}
 
@@ -112,7 +113,7 @@ struct open_span {
   /// and nothing is left to destroy. False: nothing was done.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool leave_as_usual() noexcept {
     thread_state& thread = this_thread;
-    if (ends == path::any || thread.slot == nullptr || thread.slot->top != &entry) [[unlikely]]
+    if (ends < path::recorded || thread.slot == nullptr || thread.slot->top != &entry) [[unlikely]]
       return false;
     if (ends == path::unsampled) {
       thread.slot->top = entry.below;

@@ -16,9 +16,11 @@
 namespace otlpkit::inline OTLPKIT_ABI {
 
 namespace detail {
+struct kept_span;
 inline constexpr span_context no_context{};
 
 OTLPKIT_VISIBLE inline constinit platform::atomic<bool> shared_task_reported{false};
+OTLPKIT_VISIBLE inline constinit platform::atomic<bool> stray_guard_reported{false};
 
 /// Two coroutines run as one task: each finds the other's spans. Said once.
 OTLPKIT_COLD inline void report_shared_task() noexcept {
@@ -28,12 +30,24 @@ OTLPKIT_COLD inline void report_shared_task() noexcept {
          "parents. Start coroutines with otlpkit::co_spawn, or include otlpkit/asio/co_spawn.hpp where "
          "boost::asio::co_spawn is called (docs/async.md)");
 }
+
+/// A guard that belongs to no task was not the current one of its thread at its end: it ended on another one, or among
+/// those of other coroutines. Said once.
+OTLPKIT_COLD inline void report_stray_guard() noexcept {
+  if (stray_guard_reported.exchange(true, platform::relaxed)) return;
+  report(
+      diagnostic_level::warning,
+      "a span guard ended on another thread than it began on, or not in the reverse order of beginning, so that some "
+      "spans have wrong parents. Start coroutines with otlpkit::co_spawn, and use otlpkit::span for what is kept in "
+      "objects (docs/async.md)");
+}
 }  // namespace detail
 
 /// The identity of the current span; not valid when there is none. Without telemetry it is what came from outside.
-[[nodiscard]] inline const span_context& current_context() noexcept {
-  const detail::context_slot* const slot = detail::this_thread.slot;
-  return slot != nullptr && slot->top != nullptr ? slot->top->ids : detail::no_context;
+[[nodiscard]] inline span_context current_context() noexcept {
+  detail::context_slot* const slot = detail::this_thread.slot;
+  const detail::context_entry* const top = slot != nullptr ? slot->current() : nullptr;
+  return top != nullptr ? top->ids : detail::no_context;
 }
 
 /// One timed operation. Attributes, events and links become OTLP bytes as they are recorded; the end completes the
@@ -52,11 +66,13 @@ class [[nodiscard]] span {
   /// The span goes on in the new object; calls on the one left behind do nothing.
   span(span&& other) noexcept : begun_{other.begun_} {
     if (!begun_) return;
-    ::new (static_cast<void*>(&live_)) detail::open_span(static_cast<detail::open_span&&>(other.live_));
-    if (live_.entry.recording != nullptr) live_.entry.recording = this;
-    if (live_.current) detail::current_slot().replace(other.live_.entry, live_.entry);
-    other.live_.~open_span();
-    other.begun_ = false;
+    if (other.live_.current && !detail::this_thread.stack.has(this)) {
+      move_to_kept(other);
+    } else {
+      move_from(other);
+      if (live_.current) detail::current_slot().replace(other.live_.entry, live_.entry);
+    }
+    other.leave_behind();
   }
   span(const span&) = delete;
   span& operator=(const span&) = delete;
@@ -68,41 +84,49 @@ class [[nodiscard]] span {
 
   /// Whether calls still record something.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool recording() const noexcept {
-    return begun_ && live_.entry.recording != nullptr;
+    return records_here() || (kept() && kept_recording());
   }
 
   /// Its identity, to be passed on; still there after the end. Without telemetry it is the parent's.
-  [[nodiscard]] const span_context& context() const noexcept { return begun_ ? live_.entry.ids : current_context(); }
+  [[nodiscard]] span_context context() const noexcept {
+    if (!begun_) return current_context();
+    return kept() ? kept_context() : live_.entry.ids;
+  }
 
   /// Sets an attribute; a value set before under this key is replaced.
   template <class T>
   OTLPKIT_ALWAYS_INLINE void set(field_key key, const T& v) noexcept {
-    if (recording()) live_.record.put(field{key, v});
+    if (records_here()) {
+      live_.record.put(field{key, v});
+    } else if (kept()) [[unlikely]] {
+      set({{key, v}});
+    }
   }
-  void set(fields attributes) noexcept {
-    if (recording()) put_all(live_.record, attributes);
+  OTLPKIT_NOINLINE void set(fields attributes) noexcept {
+    reach([&](span& s) { put_all(s.live_.record, attributes); });
   }
 
   /// Records that something happened, now or at `time` (Unix nanoseconds).
   OTLPKIT_NOINLINE void event(std::string_view name, fields attributes = {}, unix_ns time = 0) noexcept {
-    if (!recording()) return;
-    if (time == 0) time = now();
-    if (!live_.record.short_event(name, time, attributes)) live_.record.event(name, time, attributes);
+    reach([&](span& s) {
+      if (time == 0) time = s.now();
+      if (!s.live_.record.short_event(name, time, attributes)) s.live_.record.event(name, time, attributes);
+    });
   }
   /// The same with fields from two lists; of two with the same key the later one counts.
-  void event(std::string_view name, fields attributes, fields more, unix_ns time) noexcept {
-    if (recording()) live_.record.event(name, time != 0 ? time : now(), attributes, more);
+  OTLPKIT_NOINLINE void event(std::string_view name, fields attributes, fields more, unix_ns time) noexcept {
+    reach([&](span& s) { s.live_.record.event(name, time != 0 ? time : s.now(), attributes, more); });
   }
 
   /// Relates this span to another. A link that names no span is kept only if it has attributes or a trace state.
-  void link(const span_context& to, fields attributes = {}) noexcept {
-    if (recording()) live_.record.link(to, attributes);
+  OTLPKIT_NOINLINE void link(const span_context& to, fields attributes = {}) noexcept {
+    reach([&](span& s) { s.live_.record.link(to, attributes); });
   }
 
   /// Says how the operation ended. `ok` is final, `unset` is ignored, a later `error` replaces an earlier one. The
   /// description is kept for errors only.
-  void status(status_code code, std::string_view description = {}) noexcept {
-    if (recording()) live_.record.status(code, description);
+  OTLPKIT_NOINLINE void status(status_code code, std::string_view description = {}) noexcept {
+    reach([&](span& s) { s.live_.record.status(code, description); });
   }
 
   /// Marks the operation as failed: error.type (semantic conventions: a low-cardinality name) and the status.
@@ -116,17 +140,17 @@ class [[nodiscard]] span {
   void record_exception(const std::exception& e, fields extra = {}) noexcept {
     if (!recording()) return;
     const platform::type_name type{typeid(e).name()};
-    live_.record.event("exception", now(), {{"exception.type", type.text()}, {"exception.message", e.what()}}, extra);
+    event("exception", {{"exception.type", type.text()}, {"exception.message", e.what()}}, extra, 0);
   }
 
   /// Gives the span another name. The sampling decision stays.
-  void rename(span_name name) noexcept {
-    if (recording()) live_.record.rename(name);
+  OTLPKIT_NOINLINE void rename(span_name name) noexcept {
+    reach([&](span& s) { s.live_.record.rename(name); });
   }
 
   /// Ends the span, now or at `time` (Unix nanoseconds). The first end counts.
-  void end(unix_ns time = 0) noexcept {
-    if (recording()) finish(time);
+  OTLPKIT_NOINLINE void end(unix_ns time = 0) noexcept {
+    reach([&](span& s) { s.finish(time); });
   }
 
  protected:
@@ -140,11 +164,11 @@ class [[nodiscard]] span {
                                    bool current, PutFields&& put_fields) noexcept {
     if ((detail::global_runtime.mode.load(platform::relaxed) & detail::mode_traces) == 0 && options == nullptr) return;
     begun_ = true;
-    const bool records = current && options == nullptr && name.lasting()
-                             ? begin_child(name.text().data(), name.text().size(), scope)
-                             : begin(name, scope, options, current);
-    if (!records) return;
-    put_fields(live_.record);
+    detail::span_record* const record = current && options == nullptr && name.lasting()
+                                            ? begin_child(name.text().data(), name.text().size(), scope)
+                                            : begin_any(name, scope, options, current);
+    if (record == nullptr) return;
+    put_fields(*record);
     if (live_.undecided) [[unlikely]]
       decide(name, options);
   }
@@ -156,43 +180,48 @@ class [[nodiscard]] span {
  private:
   [[nodiscard]] unix_ns now() const noexcept { return live_.entry.anchor.at(detail::global_runtime.clock.now()); }
 
-  /// What nearly every span is: current, named by a literal, child of a span of this process whose decision it follows.
-  /// First it is made sure that nothing else is asked for (if so, begin() starts anew); then everything is there at
-  /// once. No call, no stack frame.
-  OTLPKIT_NOINLINE bool begin_child(const char* name, std::size_t name_size,
-                                    const instrumentation_scope* scope) noexcept {
-    constexpr std::uint32_t of_interest = detail::mode_traces | detail::mode_parent_based | detail::mode_custom_ids;
+  /// What nearly every span is: current, a local variable, named by a literal, child of a span of this process whose
+  /// decision it follows. First it is made sure that nothing else is asked for (if so, begin_any() starts anew); then
+  /// everything is there at once. No call, no stack frame. Returns the record if there is one.
+  OTLPKIT_NOINLINE detail::span_record* begin_child(const char* name, std::size_t name_size,
+                                                    const instrumentation_scope* scope) noexcept {
+    constexpr std::uint32_t of_interest =
+        detail::mode_traces | detail::mode_parent_based | detail::mode_custom_ids | detail::mode_count_spans;
     constexpr std::uint32_t usual = detail::mode_traces | detail::mode_parent_based;
     detail::thread_state& thread = detail::this_thread;
     const detail::runtime& runtime = detail::global_runtime;
-    if ((runtime.mode.load(platform::acquire) & of_interest) != usual || thread.slot == nullptr ||
-        thread.slot->top == nullptr || thread.exceptions == nullptr || !scope->resolved() ||
+    if ((runtime.mode.load(platform::acquire) & of_interest) != usual || !thread.stack.has(this) ||
+        thread.slot->top == nullptr || thread.slot->top->state != detail::entry_state::usual || !scope->resolved() ||
         !runtime.clock.counts_cycles()) [[unlikely]]
       return begin_literal(name, name_size, scope);
     detail::context_entry& above = *thread.slot->top;
-    const bool sampled = above.ids.sampled();
-    if (!above.ids.span.valid() || above.ids.remote || !above.ids.state.empty() ||
-        (sampled && above.anchor.ns_per_tick == 0)) [[unlikely]]
-      return begin_literal(name, name_size, scope);
-    // In this order everything fits into registers.
-    detail::open_span& l = *::new (static_cast<void*>(&live_)) detail::open_span{above, sampled ? this : nullptr};
-    if (!sampled) {
+    if (!above.ids.sampled()) {
+      detail::open_span& l = *::new (static_cast<void*>(&live_)) detail::open_span{above, nullptr};
       l.entry.ids.span = {thread.random.next()};
       thread.slot->top = &l.entry;
-      return false;
+      return nullptr;
     }
+    // In this order everything fits into registers.
+    detail::open_span& l = *::new (static_cast<void*>(&live_)) detail::open_span{above, this};
     ::new (static_cast<void*>(&l.record)) detail::span_record{std::string_view{name, name_size}};
     l.scope = scope->resolved_number();
     l.exceptions = detail::exceptions_in_flight(thread);
     thread.slot->top = &l.entry;
     l.entry.ids.span = {thread.random.next()};
     l.start = platform::cycle_counter();
-    return true;
+    return &l.record;
   }
 
-  OTLPKIT_COLD bool begin_literal(const char* name, std::size_t name_size,
-                                  const instrumentation_scope* scope) noexcept {
-    return begin(span_name::literal({name, name_size}), scope, nullptr, true);
+  OTLPKIT_COLD detail::span_record* begin_literal(const char* name, std::size_t name_size,
+                                                  const instrumentation_scope* scope) noexcept {
+    return begin_any(span_name::literal({name, name_size}), scope, nullptr, true);
+  }
+
+  OTLPKIT_NOINLINE detail::span_record* begin_any(span_name name, const instrumentation_scope* scope,
+                                                  const span_options* options, bool current) noexcept {
+    static_cast<void>(detail::current_slot());
+    if (current && !detail::this_thread.stack.has(this)) return begin_kept(name, scope, options);
+    return begin(name, scope, options, current) ? &live_.record : nullptr;
   }
 
   /// Any span. Whether it records, or will if the sampler says so.
@@ -203,12 +232,19 @@ class [[nodiscard]] span {
     ::new (static_cast<void*>(&live_)) detail::open_span;
     live_.current = current;
     adopt(slot, options, mode);
+    note_state();
     if (current) slot.push(live_.entry);
-    if ((mode & detail::mode_traces) == 0 || (!live_.entry.ids.sampled() && !live_.undecided)) return false;
+    if ((mode & detail::mode_traces) == 0) return false;
+    const bool sampled = live_.entry.ids.sampled();
+    if ((mode & detail::mode_count_spans) != 0 && !live_.undecided) [[unlikely]]
+      count_start(sampled ? sampling::record_and_sample : sampling::drop);
+    if (!sampled && !live_.undecided) return false;
     live_.entry.recording = this;
     live_.scope = (scope != nullptr ? *scope : detail::default_scope).number();
-    if (live_.entry.anchor.ns_per_tick == 0) [[unlikely]]
+    if (live_.entry.anchor.ns_per_tick == 0) [[unlikely]] {
       live_.entry.anchor = detail::global_runtime.clock.anchor();
+      note_state();
+    }
     live_.exceptions = detail::exceptions_in_flight();
     ::new (static_cast<void*>(&live_.record)) detail::span_record;
     live_.has_record = true;
@@ -219,15 +255,15 @@ class [[nodiscard]] span {
   }
 
   /// Takes identity and clock from the parent, or starts a trace.
-  OTLPKIT_ALWAYS_INLINE void adopt(const detail::context_slot& slot, const span_options* options,
+  OTLPKIT_ALWAYS_INLINE void adopt(detail::context_slot& slot, const span_options* options,
                                    std::uint32_t mode) noexcept {
     span_context& ids = live_.entry.ids;
     const parent_choice parent = options != nullptr ? options->parent : parent_choice{};
     if (parent.context() != nullptr) {
       if (parent.context()->valid()) ids = *parent.context();
-    } else if (!parent.root() && slot.top != nullptr) {
-      ids = slot.top->ids;
-      live_.entry.anchor = slot.top->anchor;
+    } else if (const detail::context_entry* const top = slot.current(); !parent.root() && top != nullptr) {
+      ids = top->ids;
+      live_.entry.anchor = top->anchor;
     }
     if ((mode & detail::mode_traces) == 0) return;  // the parent's context is all there is to carry
     live_.parent = ids.span;
@@ -244,6 +280,13 @@ class [[nodiscard]] span {
     ids.span = source.span();
   }
 
+  /// For begin_child().
+  void note_state() noexcept {
+    const detail::context_entry& e = live_.entry;
+    const bool usual = e.ids.span.valid() && !e.ids.remote && e.ids.state.empty() && e.anchor.ns_per_tick != 0;
+    live_.entry.state = usual ? detail::entry_state::usual : detail::entry_state::any;
+  }
+
   OTLPKIT_NOINLINE void apply(const span_options& options) noexcept {
     live_.kind = options.kind;
     if (options.start_time != 0) {
@@ -255,6 +298,7 @@ class [[nodiscard]] span {
 
   OTLPKIT_COLD void decide(span_name name, const span_options* options) noexcept {
     live_.undecided = false;
+    if (kept()) return decide_kept(name, options);
     span_context& ids = live_.entry.ids;
     sampling_decision decision = sampling_decision::record_and_sample;
     if (sampler* const chosen = detail::global_runtime.sampler.load(platform::acquire)) {
@@ -270,6 +314,30 @@ class [[nodiscard]] span {
     ids.flags = static_cast<std::uint8_t>(ids.flags & ~flag_sampled);
     if (decision == sampling_decision::record_and_sample) ids.flags |= flag_sampled;
     if (decision == sampling_decision::drop) live_.entry.recording = nullptr;
+    note_state();
+    if ((detail::global_runtime.mode.load(platform::relaxed) & detail::mode_count_spans) != 0) {
+      count_start(decision == sampling_decision::drop          ? sampling::drop
+                  : decision == sampling_decision::record_only ? sampling::record_only
+                                                               : sampling::record_and_sample);
+    }
+  }
+
+  using sampling = detail::span_counts::result;
+
+  OTLPKIT_COLD void count_start(sampling decided) noexcept {
+    using parent = detail::span_counts::parent;
+    const detail::span_counts* const counts = detail::global_runtime.counts.load(platform::acquire);
+    if (counts == nullptr) return;
+    if (decided != sampling::drop) live_.ends = detail::open_span::path::counted;
+    counts->started(!live_.parent.valid() ? parent::none
+                    : live_.remote_parent ? parent::remote
+                                          : parent::local,
+                    decided);
+  }
+  OTLPKIT_COLD void count_end() const noexcept {
+    const detail::span_counts* const counts = detail::global_runtime.counts.load(platform::acquire);
+    if (counts != nullptr)
+      counts->ended(live_.entry.ids.sampled() ? sampling::record_and_sample : sampling::record_only);
   }
 
   OTLPKIT_NOINLINE void leave() noexcept {
@@ -278,24 +346,27 @@ class [[nodiscard]] span {
   }
 
   OTLPKIT_NOINLINE void leave_any() noexcept {
+    if (kept()) return leave_kept();
     using place = detail::context_slot::place;
-    const place was = live_.current ? detail::current_slot().remove(live_.entry) : place::innermost;
-    if (live_.entry.recording != nullptr) {
-      if (was != place::innermost) [[unlikely]]
-        left_out_of_order(was == place::absent);
-      else if (detail::exceptions_in_flight() > live_.exceptions) [[unlikely]]
-        unwound();
-      finish(0);
-    }
+    wind_up(live_.current ? detail::current_slot().remove(live_.entry) : place::innermost, false);
     live_.~open_span();
   }
 
-  /// A guard that is no longer in its task's stack was destroyed with its suspended coroutine: nothing failed, but the
-  /// work was not finished either. One below the top shares its task with other work.
-  OTLPKIT_COLD void left_out_of_order(bool abandoned) noexcept {
-    if (abandoned) return live_.record.put(field{"otlpkit.abandoned", true});
-    if (detail::exceptions_in_flight() > live_.exceptions) unwound();
-    if (detail::this_thread.slot != &detail::this_thread.own) detail::report_shared_task();
+  /// \param in_task whether it began in a task's slot
+  void wind_up(detail::context_slot::place was, bool in_task) noexcept {
+    using place = detail::context_slot::place;
+    if (live_.entry.recording == nullptr) return;
+    if (was == place::absent && in_task) [[unlikely]] {
+      // Destroyed with its suspended coroutine: nothing failed, but the work was not finished either.
+      live_.record.put(field{"otlpkit.abandoned", true});
+    } else {
+      if (detail::exceptions_in_flight() > live_.exceptions) [[unlikely]]
+        unwound();
+      if (was != place::innermost) [[unlikely]]
+        detail::this_thread.slot != &detail::this_thread.own&& was == place::inner ? detail::report_shared_task()
+                                                                                   : detail::report_stray_guard();
+    }
+    finish(0);
   }
 
   /// The scope is left by an exception. What it is cannot be seen from here: traced() and record_exception() say more.
@@ -310,6 +381,8 @@ class [[nodiscard]] span {
     const detail::open_span& l = live_;
     const std::uint64_t tick = detail::global_runtime.clock.now();
     live_.entry.recording = nullptr;
+    if (live_.ends == detail::open_span::path::counted) [[unlikely]]
+      count_end();
     live_.ends = detail::open_span::path::any;
     if (!l.entry.ids.sampled() && !detail::global_runtime.keep_unsampled.load(platform::relaxed)) return;
     const unix_ns start = l.start_is_wall ? l.start : l.entry.anchor.at(l.start);
@@ -338,6 +411,45 @@ class [[nodiscard]] span {
     detail::global_runtime.spans.commit(out, p, l.scope);
   }
 
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool records_here() const noexcept {
+    return begun_ && live_.entry.recording != nullptr;
+  }
+
+  /// Does it to the span, if it records.
+  template <class F>
+  OTLPKIT_ALWAYS_INLINE void reach(F&& what) noexcept {
+    if (records_here()) {
+      what(*this);
+    } else if (kept()) [[unlikely]] {
+      reach_kept(what);
+    }
+  }
+
+  void move_from(span& other) noexcept {
+    ::new (static_cast<void*>(&live_)) detail::open_span(static_cast<detail::open_span&&>(other.live_));
+    if (live_.entry.recording != nullptr) live_.entry.recording = this;
+  }
+  void leave_behind() noexcept {
+    live_.~open_span();
+    begun_ = false;
+  }
+
+  // A guard that is no local variable: kept_span.hpp.
+  friend struct detail::kept_span;
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool kept() const noexcept {
+    return begun_ && live_.ends == detail::open_span::path::kept;
+  }
+  [[nodiscard]] bool kept_recording() const noexcept;
+  [[nodiscard]] span_context kept_context() const noexcept;
+  detail::span_record* begin_kept(span_name name, const instrumentation_scope* scope,
+                                  const span_options* options) noexcept;
+  void decide_kept(span_name name, const span_options* options) noexcept;
+  void leave_kept() noexcept;
+  void move_to_kept(span& other) noexcept;
+  void refer_to(detail::kept_span& k) noexcept;
+  template <class F>
+  void reach_kept(F& what) noexcept;
+
   union {
     wire::byte none_ = 0;
     detail::open_span live_;
@@ -345,52 +457,7 @@ class [[nodiscard]] span {
   bool begun_ = false;
 };
 
-namespace detail {
-
-struct idle_span : span {
-  constexpr idle_span() noexcept : span{idle_t{}} {}
-};
-
-/// Stands in where no span records: every call on it does nothing, so all threads may share it. Never destroyed; a
-/// variable would have every file that includes this compile a span's destructor.
-OTLPKIT_VISIBLE inline span& no_span() noexcept {
-  alignas(idle_span) static unsigned char room[sizeof(idle_span)];
-  static span* const made = ::new (static_cast<void*>(room)) idle_span{};
-  return *made;
-}
-
-}  // namespace detail
-
-/// The current span of this task, to record on it from further down. Where none records it is a span that ignores all
-/// calls. Valid until that span ends.
-[[nodiscard]] inline span& current_span() noexcept {
-  const detail::context_slot* const slot = detail::this_thread.slot;
-  const bool recording = slot != nullptr && slot->top != nullptr && slot->top->recording != nullptr;
-  return recording ? *slot->top->recording : detail::no_span();
-}
-
-/// A span that is current as long as the guard lives: spans started meanwhile are its children. It ends with its scope,
-/// with status ERROR when an exception leaves it.
-///
-/// Move-construct only: a function may return one. For use in one task; the parent becomes current again at the end.
-class [[nodiscard]] span_guard : public span {
- public:
-  [[nodiscard]] explicit span_guard(span_name name, fields attributes = {}) noexcept : span{idle_t{}} {
-    start(name, &detail::default_scope, nullptr, true,
-          [&](detail::span_record& record) { put_all(record, attributes); });
-  }
-  [[nodiscard]] span_guard(span_name name, fields attributes, const span_options& options) noexcept : span{idle_t{}} {
-    start(name, options.scope, &options, true, [&](detail::span_record& record) { put_all(record, attributes); });
-  }
-  span_guard(span_guard&&) noexcept = default;
-
-  /// What the macros use: `put_fields(record)` runs only if the span records.
-  template <class PutFields>
-  requires requires(PutFields put, detail::span_record& record) { put(record); }
-  OTLPKIT_ALWAYS_INLINE span_guard(const instrumentation_scope& scope, span_name name, PutFields&& put_fields) noexcept
-      : span{idle_t{}} {
-    start(name, &scope, nullptr, true, put_fields);
-  }
-};
-
 }  // namespace otlpkit::inline OTLPKIT_ABI
+
+#include <otlpkit/trace/kept_span.hpp>
+#include <otlpkit/trace/span_guard.hpp>

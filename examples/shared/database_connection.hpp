@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <otlpkit/adapters/sqlite.hpp>
+#include <otlpkit/db/connection.hpp>
+
+#if __has_include(<libpq-fe.h>)
+#include <otlpkit/adapters/postgres.hpp>
+#endif
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace shop {
+
+/// A connection to whichever database the scenario runs on: SQLite, or PostgreSQL where this is built with libpq.
+class database_connection {
+ public:
+  explicit database_connection(otlpkit::sqlite::connection c) : one_{std::move(c)} {}
+#if __has_include(<libpq-fe.h>)
+  explicit database_connection(otlpkit::postgres::connection c) : one_{std::move(c)} {}
+#endif
+
+  [[nodiscard]] const otlpkit::db::connection_info& info() const noexcept {
+    return *std::visit([](const auto& c) { return &c.info(); }, one_);
+  }
+  otlpkit::db::result query(std::string_view sql, otlpkit::db::parameters values) {
+    return std::visit([&](auto& c) { return c.query(sql, values); }, one_);
+  }
+  std::int64_t execute(std::string_view sql, otlpkit::db::parameters values) {
+    return std::visit([&](auto& c) { return c.execute(sql, values); }, one_);
+  }
+  void run_script(const std::string& sql) {
+    std::visit([&](auto& c) { c.run_script(sql); }, one_);
+  }
+  [[nodiscard]] bool usable() noexcept {
+    return std::visit([](auto& c) { return c.usable(); }, one_);
+  }
+
+ private:
+#if __has_include(<libpq-fe.h>)
+  std::variant<otlpkit::sqlite::connection, otlpkit::postgres::connection> one_;
+#else
+  std::variant<otlpkit::sqlite::connection> one_;
+#endif
+};
+
+}  // namespace shop

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+// links: PkgConfig::hiredis
+// emits: telemetry
+#include <otlpkit/adapters/redis.hpp>
+#include <otlpkit/cache/encoded_cache.hpp>
+#include <otlpkit/cache/tiered_cache.hpp>
+#include <otlpkit/cache/traced_cache.hpp>
+#include <otlpkit/lock/distributed_lock.hpp>
+
+#include <doctest/doctest.h>
+
+#include "resilience/recorded.hpp"
+#include "support/server_process.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using otlpkit::redis::connection;
+using otlpkit::redis::error;
+using otlpkit::redis::failure;
+using steady = std::chrono::steady_clock;
+
+namespace {
+
+support::redis_server& server() {
+  static support::redis_server one;
+  return one;
+}
+
+otlpkit::redis::options here(std::chrono::milliseconds timeout = 5000ms) {
+  return {.url = server().url(),
+          .connect_timeout = timeout,
+          .command_timeout = timeout,
+          .first_back_off = 20ms,
+          .max_back_off = 50ms};
+}
+
+template <class F>
+std::optional<failure> failure_of(F fn) {
+  try {
+    fn();
+  } catch (const error& e) {
+    return e.kind();
+  }
+  return std::nullopt;
+}
+
+/// Until it works again, as it must within a few back-offs.
+template <class F>
+bool recovers(F fn) {
+  const auto end = steady::now() + 10s;
+  while (steady::now() < end) {
+    if (!failure_of(fn)) return true;
+    std::this_thread::sleep_for(5ms);
+  }
+  return false;
+}
+
+int open_files() {
+  int count = 0;
+  for ([[maybe_unused]] const auto& each : std::filesystem::directory_iterator{"/proc/self/fd"}) ++count;
+  return count;
+}
+
+// The example of docs/redis.md.
+std::string greet(const std::string& url) {
+  connection redis{{.url = url, .command_timeout = 500ms}};
+  otlpkit::redis::cache_store texts{redis, "greetings:"};
+  otlpkit::cache::tiered_cache greetings{texts, {.name = "greetings", .ttl = 10s, .shared_ttl = 1h}};
+  const auto found = greetings.get("en", [] { return std::string{"hello"}; });
+
+  otlpkit::redis::lock_store locks{redis};
+  otlpkit::lock::distributed_lock once{locks, {.name = "greeting", .ttl = 5s}};
+  return once.work("en", [&] { return *found + ", " + std::string{redis.command("PING").text()}; });
+}
+
+}  // namespace
+
+TEST_CASE("the page's example: a cache and a lock in Redis") {
+  CHECK(greet(server().url()) == "hello, PONG");
+  connection c{here()};
+  CHECK(c.command("GET", "greetings:en").text() == "hello");
+}
+
+TEST_CASE("commands are client spans named by the command, without arguments") {
+  recorded out;
+  connection c{here()};
+  const std::string secret = "s3cret";
+  CHECK(c.command("set", "user:42", secret, "PX", 60'000).text() == "OK");
+  CHECK(c.command("GET", "user:42").text() == secret);
+  CHECK(c.command("GET", "nobody").nil());
+  CHECK_THROWS_AS(static_cast<void>(c.command("LPUSH", "user:42", secret)), error);
+  CHECK_THROWS_AS(static_cast<void>(c.command("no such " + secret, secret)), error);
+  std::vector<std::vector<otlpkit::redis::argument>> several{{"SET", "a", 1}, {"SET", "b", secret}};
+  CHECK(c.pipeline(several).size() == 2);
+  several.push_back({"LPUSH", "a", secret});
+  CHECK(c.pipeline(several).at(2).is_error());
+  const auto spans = out.spans();
+  REQUIRE(spans.size() == 7);
+  CHECK(spans[0].name == "SET");
+  CHECK(spans[0].kind == 3);
+  CHECK(spans[0].attributes["db.system.name"] == "redis");
+  CHECK(spans[0].attributes["db.operation.name"] == "SET");
+  CHECK(spans[0].attributes["db.namespace"] == "0");
+  CHECK(spans[0].attributes["server.address"] == "127.0.0.1");
+  CHECK(spans[0].attributes["server.port"] == server().port());
+  CHECK(spans[3].attributes["db.response.status_code"] == "WRONGTYPE");
+  CHECK(spans[3].attributes["error.type"] == "WRONGTYPE");
+  CHECK(spans[3].is_error());
+  CHECK(spans[4].name == "_OTHER");
+  CHECK(spans[5].name == "PIPELINE SET");
+  CHECK(spans[5].attributes["db.operation.batch.size"] == 2);
+  CHECK(spans[6].name == "PIPELINE");
+  CHECK(spans[6].is_error());
+  for (const auto& s : spans) {
+    for (const auto& [key, value] : s.attributes) {
+      CHECK(value.as_string().find(secret) == std::string::npos);
+      CHECK(value.as_string().find("user:42") == std::string::npos);
+    }
+    for (const auto& e : s.events) {
+      for (const auto& [key, value] : e.attributes) CHECK(value.as_string().find(secret) == std::string::npos);
+    }
+    CHECK(s.status_message.find(secret) == std::string::npos);
+  }
+  CHECK(out.metric("db.client.operation.duration")
+            ["db.namespace=0,db.operation.name=GET,db.system.name=redis,server.address=127.0.0.1"] == 2);
+}
+
+TEST_CASE("keys are on spans where that is asked for, values never") {
+  recorded out;
+  otlpkit::redis::options o = here();
+  o.record_keys = true;
+  connection c{o};
+  static_cast<void>(c.command("SET", "user:42", "s3cret"));
+  CHECK(recorded::only(out.spans(), "SET").attributes["db.query.text"] == "SET user:42 ?");
+}
+
+TEST_CASE("keys of a mebibyte and binary values come back as they went in") {
+  connection c{here()};
+  otlpkit::redis::cache_store texts{c, "big:"};
+  std::string key(1 << 20, 'k'), value(3 << 20, '\0');
+  for (std::size_t i = 0; i < value.size(); ++i) value[i] = static_cast<char>(i * 7);
+  texts.set(key, value, 60s);
+  CHECK(texts.get(key) == value);
+  CHECK(texts.erase(key));
+  CHECK_FALSE(texts.erase(key));
+  CHECK_FALSE(texts.get(key).has_value());
+  texts.set("", "", 1ns);  // a millisecond at least
+  texts.set("forever", "x");
+  CHECK(c.command("PTTL", "big:forever").integer() == -1);
+}
+
+TEST_CASE("entries of a stream are shared out in a group, acknowledged, and taken over from who died") {
+  connection c{here()};
+  otlpkit::redis::stream orders{c, "orders:created"};
+  orders.create_group("billing");
+  orders.create_group("billing");
+  const std::string first = orders.add({{"order", "1"}, {"traceparent", "00-..."}});
+  const std::string second = orders.add({{"order", "2"}}, 1000);
+  CHECK(orders.size() == 2);
+  auto got = orders.read("billing", "one", 1);
+  REQUIRE(got.size() == 1);
+  CHECK(got[0].id == first);
+  CHECK(got[0].find("order") == "1");
+  CHECK_FALSE(got[0].find("nothing").has_value());
+  CHECK(orders.read("billing", "two", 10).at(0).id == second);
+  CHECK(orders.read("billing", "two", 10).empty());
+  const auto begin = steady::now();
+  CHECK(orders.read("billing", "two", 10, 30ms).empty());  // waits on the server
+  CHECK(steady::now() - begin >= 25ms);
+  CHECK(orders.pending("billing", "one").size() == 1);
+  CHECK(orders.ack("billing", second) == 1);
+  CHECK(orders.ack("billing", second) == 0);
+  const auto claimed = orders.auto_claim("billing", "two", 0ms);
+  REQUIRE(claimed.entries.size() == 1);
+  CHECK(claimed.entries[0].id == first);
+  CHECK(claimed.next == "0-0");
+  CHECK(orders.pending("billing", "one").empty());
+  CHECK(orders.ack("billing", first) == 1);
+  CHECK(failure_of([&] { orders.read("no such group", "one"); }) == failure::server);
+}
+
+TEST_CASE("a lock in Redis is one holder's at a time, over threads and connections") {
+  recorded out;
+  std::atomic<int> inside{0}, wrong{0};
+  std::uint64_t token = 0;
+  int done = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      connection c{here()};
+      otlpkit::redis::lock_store store{c};
+      otlpkit::lock::distributed_lock locks{store, {.name = "shared", .max_wait = 60s, .poll_interval = 2ms}};
+      for (int i = 0; i < 20; ++i) {
+        locks.work("a", [&](auto& held) {
+          if (++inside != 1 || held.fencing_token() <= token) ++wrong;
+          token = held.fencing_token();
+          ++done;
+          --inside;
+        });
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == 0);
+  CHECK(done == 80);
+  for (const auto& s : out.spans()) {
+    if (s.name == "EVAL") CHECK(s.attributes["db.stored_procedure.name"].as_string().find("otlpkit.lock.") == 0);
+  }
+}
+
+TEST_CASE("the store renews and releases for the owner only, and the same owner may ask again") {
+  connection c{here()};
+  otlpkit::redis::lock_store store{c, "t:"};
+  const auto first = store.acquire("a", "me", 60s);
+  REQUIRE(first.has_value());
+  CHECK(*store.acquire("a", "me", 60s) > *first);
+  CHECK_FALSE(store.acquire("a", "you", 60s).has_value());
+  CHECK_FALSE(store.renew("a", "you", 60s));
+  CHECK_FALSE(store.release("a", "you"));
+  CHECK(store.renew("a", "me", 90s));
+  CHECK(c.command("PTTL", "t:{a}").integer() > 60'000);
+  CHECK(store.release("a", "me"));
+  CHECK_FALSE(store.release("a", "me"));
+  CHECK_FALSE(store.renew("a", "me", 60s));
+  CHECK(*store.acquire("a", "you", 1ms) > *first);
+}
+
+TEST_CASE("a server that dies and comes back: clear errors at once, then all goes on") {
+  recorded out;
+  connection c{here()};
+  otlpkit::redis::cache_store texts{c};
+  otlpkit::cache::tiered_cache cache{texts, {.name = "dying"}};
+  static_cast<void>(c.command("SET", "kept", "1"));
+  const int files = open_files();
+  server().kill();
+  const auto begin = steady::now();
+  CHECK(failure_of([&] { static_cast<void>(c.command("GET", "kept")); }) == failure::unreachable);
+  for (int i = 0; i < 100; ++i)
+    CHECK(failure_of([&] { static_cast<void>(c.command("GET", "kept")); }) == failure::unreachable);
+  CHECK(steady::now() - begin < 5s);
+  CHECK_FALSE(c.connected());
+  CHECK(*cache.get("x", [] { return std::string{"y"}; }) == "y");  // without its shared level
+  server().start();
+  CHECK(recovers([&] { static_cast<void>(c.command("GET", "kept")); }));
+  CHECK(c.command("GET", "kept").text() == "1");
+  server().restart();  // an idle connection that ended is made again before anything is sent
+  CHECK(c.command("GET", "kept").text() == "1");
+  CHECK(open_files() == files);
+  bool refused = false;
+  for (const auto& s : out.spans()) refused = refused || s.attributes.contains("error.type");
+  CHECK(refused);
+}
+
+TEST_CASE("a command that is under way when the server dies fails as closed, and is not sent again") {
+  connection c{here()};
+  connection watching{here()};
+  std::optional<failure> ended;
+  std::thread waiting{[&] {
+    const std::vector<otlpkit::redis::argument> words{"BLPOP", "nothing comes", 0};
+    ended = failure_of([&] { static_cast<void>(c.command(words, 60s)); });
+  }};
+  while (watching.command("CLIENT", "LIST").text().find("cmd=blpop") == std::string_view::npos)
+    std::this_thread::sleep_for(1ms);
+  server().kill();
+  waiting.join();
+  CHECK(ended == failure::closed);
+  server().start();
+  CHECK(recovers([&] { static_cast<void>(c.command("PING")); }));
+}
+
+TEST_CASE("a server that hangs: every call ends within its time, and answers that come late disturb nobody") {
+  recorded out;
+  connection c{here(100ms)};
+  static_cast<void>(c.command("SET", "a", "1"));
+  const int files = open_files();
+  {
+    const support::suspended hangs{server()};
+    const auto begin = steady::now();
+    CHECK(failure_of([&] { static_cast<void>(c.command("GET", "a")); }) == failure::timeout);
+    CHECK(steady::now() - begin >= 100ms);
+    std::atomic<int> failed{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        const auto started = steady::now();
+        if (failure_of([&] { static_cast<void>(c.command("GET", "a")); })) ++failed;
+        CHECK(steady::now() - started < 5s);
+      });
+    }
+    for (std::thread& t : threads) t.join();
+    CHECK(failed == 4);
+  }
+  CHECK(recovers([&] { static_cast<void>(c.command("GET", "a")); }));
+  for (int i = 0; i < 100; ++i) {
+    const std::string text = std::to_string(i);
+    CHECK(c.command("ECHO", text).text() == text);
+  }
+  CHECK(open_files() == files);
+}
+
+TEST_CASE("a lock is safe over a server that hangs or forgets: the holder notices, and tokens tell the holders apart") {
+  connection c{here(200ms)};
+  otlpkit::redis::lock_store store{c};
+  otlpkit::lock::distributed_lock locks{
+      store, {.name = "safe", .ttl = 400ms, .margin = 50ms, .max_wait = 10s, .poll_interval = 10ms}};
+  auto held = locks.acquire("a");
+  {
+    const support::suspended hangs{server()};
+    CHECK_FALSE(held.renew());
+    while (held.valid()) static_cast<void>(held.renew());
+  }
+  CHECK_THROWS_AS(held.ensure(), otlpkit::lock::lock_lost_error);
+  auto second = locks.acquire("a");
+  CHECK(second.fencing_token() > held.fencing_token());
+  CHECK_FALSE(held.release());
+  CHECK(second.release());
+
+  // All data is lost, the fencing counter with it.
+  otlpkit::lock::distributed_lock longer{store, {.name = "safe", .ttl = 60s, .max_wait = 10s, .poll_interval = 10ms}};
+  auto trusting = longer.acquire("b");
+  server().kill();
+  std::filesystem::remove_all(server().folder() + "/appendonlydir");
+  server().start();
+  auto other = longer.acquire("b");
+  CHECK(other.fencing_token() > trusting.fencing_token());
+  CHECK(trusting.valid());
+  CHECK_FALSE(trusting.renew());
+  CHECK_FALSE(trusting.valid());
+  CHECK(other.valid());
+}
+
+TEST_CASE("passwords and databases of the URL are used, and a wrong one is a clear error without it") {
+  connection admin{here()};
+  static_cast<void>(admin.command("CONFIG", "SET", "requirepass", "p@ss word"));
+  const std::string at = "@127.0.0.1:" + std::to_string(server().port());
+  connection good{{.url = "redis://:p%40ss%20word" + at + "/3"}};
+  static_cast<void>(good.command("SET", "only in 3", "x"));
+  connection other{{.url = "redis://default:p%40ss%20word" + at}};
+  CHECK(other.command("GET", "only in 3").nil());
+  connection wrong{{.url = "redis://:guess" + at}};
+  try {
+    static_cast<void>(wrong.command("PING"));
+    CHECK(false);
+  } catch (const error& e) {
+    CHECK(e.kind() == failure::unreachable);
+    CHECK(e.status_code() == "WRONGPASS");
+    CHECK(std::string_view{e.what()}.find("guess") == std::string_view::npos);
+  }
+  static_cast<void>(good.command("CONFIG", "SET", "requirepass", ""));
+}
+
+TEST_CASE("URLs that are none are refused without their password") {
+  using otlpkit::redis::address;
+  const auto a = address::parse("redis://user:p%40ss@[::1]:7000/12");
+  CHECK(a.host == "::1");
+  CHECK(a.port == 7000);
+  CHECK(a.user == "user");
+  CHECK(a.password == "p@ss");
+  CHECK(a.database == 12);
+  CHECK(address::parse("redis://cache.local").port == 6379);
+  for (const char* bad :
+       {"", "http://x", "redis://", "redis://h:0", "redis://h:99999", "redis://h:6379/x", "redis://h/-1",
+        "redis://secret@h", "redis://:secret%4@h", "redis://:secret@h:x", "redis://[::1", "redis://a b"}) {
+    INFO(std::string{bad});
+    try {
+      static_cast<void>(address::parse(bad));
+      CHECK(false);
+    } catch (const otlpkit::config_error& e) {
+      CHECK(std::string_view{e.what()}.find("secret") == std::string_view::npos);
+    }
+  }
+  CHECK_THROWS_AS(connection({.command_timeout = 0ms}), otlpkit::config_error);
+}

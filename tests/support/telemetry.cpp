@@ -1,0 +1,1 @@
+#include <otlpkit/src.hpp>
