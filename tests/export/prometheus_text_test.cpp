@@ -547,6 +547,10 @@ TEST_CASE("the scope's labels and target_info can be left out, and attributes of
   CHECK(all ==
         "# TYPE a "
         "gauge\na{exported_service_name=\"mine\",host_name=\"h\",otel_scope_name=\"lib\",service_name=\"shop\"} 1\n");
+  const std::string twice = request(metric("a", gauge(int_point(1, ""))), bytes(1, std::string{"lib"}),
+                                    label(1, "otel_scope_name", "of the resource"));
+  CHECK(render(twice, format::text, {.target_info = false, .resource_labels = {"*"}}).text ==
+        "# TYPE a gauge\na{otel_scope_name=\"lib\"} 1\n");
 }
 
 TEST_CASE("gzip is used where it is asked for") {

@@ -91,19 +91,6 @@ TEST_CASE("an instrument keeps the attributes it advises, unless a view says whi
   CHECK(said.count("other advised attributes") == 1);
 }
 
-TEST_CASE("advice holds without any view, too") {
-  const recording on;
-  static constexpr std::string_view keys[] = {"a"};
-  metric_reader reader;
-  const otlpkit::counter<std::int64_t> c{"adv.alone", {.attributes = keys}};
-  c.add(1, {{"a", 1}, {"b", 1}});
-  c.add(1, {{"a", 1}, {"b", 2}});
-  c.add(1, {{"b", 3}});
-  const metric m = named(reader.collect(1), "adv.alone");
-  CHECK(m.points.size() == 2);
-  CHECK(by(m, "a")["1"].integer == 2);
-}
-
 TEST_CASE("kinds of instruments get another default aggregation, which views still override") {
   const recording on;
   const views v{{{.match = {.name = "k.viewed"}, .aggregation = aggregation::explicit_bounds({5})}},

@@ -74,6 +74,22 @@ TEST_CASE("every kind of instrument reports what it measured, with its labels, u
   CHECK(reader.points() == 5);
 }
 
+TEST_CASE("advice holds without any view, too") {
+  const recording on;
+  static constexpr std::string_view keys[] = {"a"};
+  metric_reader reader;
+  const otlpkit::counter<std::int64_t> c{"adv.alone", {.attributes = keys}};
+  c.add(1, {{"a", 1}, {"b", 1}});
+  c.add(1, {{"a", 1}, {"b", 2}});
+  c.add(1, {{"b", 3}});
+  const metric m = named(reader.collect(1), "adv.alone");
+  REQUIRE(m.points.size() == 2);  // one without the attribute
+  for (const auto& p : m.points) {
+    CHECK(p.labels.size() == (p.integer == 2 ? 1 : 0));
+    CHECK((p.integer == 1 || p.labels.at("a") == "1"));
+  }
+}
+
 TEST_CASE("labels are one series in any order, with the last of equal keys") {
   const recording on;
   metric_reader reader;

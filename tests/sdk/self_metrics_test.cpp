@@ -288,6 +288,7 @@ TEST_CASE("every span that begins is counted by its parent and by the sampler's 
     CHECK(begun("none", "DROP") == 1);
     CHECK(alive("RECORD_AND_SAMPLE") == 2);
     CHECK(alive("RECORD_ONLY") == 1);
+    CHECK(alive("DROP") == -1);  // no such series
     held.end();
     held.end();
   }
