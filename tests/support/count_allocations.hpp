@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "support/sanitized.hpp"
+
 #include <cstdlib>
 #include <new>
 
@@ -10,14 +12,7 @@ namespace support {
 inline thread_local long allocations = 0;
 }
 
-#if defined(__has_feature)
-#define OTLPKIT_TEST_HAS_FEATURE(x) __has_feature(x)
-#else
-#define OTLPKIT_TEST_HAS_FEATURE(x) 0
-#endif
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !OTLPKIT_TEST_HAS_FEATURE(address_sanitizer) && \
-    !OTLPKIT_TEST_HAS_FEATURE(thread_sanitizer)
+#if !OTLPKIT_TEST_SANITIZED
 // Not inlined: where g++ 12 sees through one of a pair it takes the other for a mismatch.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   ++support::allocations;
