@@ -74,6 +74,25 @@ TEST_CASE("coroutines get connections in the order of asking, and one that broke
   CHECK(p.counts().idle == 1);
 }
 
+TEST_CASE("a coroutine may wait for ever") {
+  std::atomic<int> made{0};
+  pool p{factory{&made}, {.max_size = 1}};
+  int got = 0;
+  run([&]() -> asio::awaitable<void> {
+    auto first = co_await p.acquire();
+    const auto take = [&]() -> asio::awaitable<void> {
+      auto c = co_await p.acquire(std::chrono::nanoseconds::max());
+      got = c->number;
+    };
+    const auto release = [&]() -> asio::awaitable<void> {
+      for (int i = 0; i < 100; ++i) co_await asio::post(asio::use_awaitable);  // time enough to give up
+      first.discard();
+    };
+    co_await otlpkit::when_all(take(), release());
+  });
+  CHECK(got == 2);
+}
+
 TEST_CASE("a wait that is too long, or cancelled, leaves nothing behind") {
   std::atomic<int> made{0};
   pool p{factory{&made}, {.name = "small", .max_size = 1, .max_wait = 1ms}};

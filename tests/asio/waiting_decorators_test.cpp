@@ -244,3 +244,58 @@ TEST_CASE("a lock that is held elsewhere, a store that blocks, and cancelling wh
   CHECK(store.size() == 0);
   static_cast<void>(out.spans());
 }
+
+TEST_CASE("when all lookups of a key are cancelled at once, the next one loads at once") {
+  recorded out;
+  asio::io_context io;
+  async_tiered_cache<int> cache{{.name = "all-cancelled", .max_wait = 5s}};
+  asio::cancellation_signal leader, follower;
+  int cancelled = 0;
+  for (asio::cancellation_signal* signal : {&leader, &follower}) {
+    otlpkit::co_spawn(
+        io,
+        [&]() -> awaitable<void> {
+          static_cast<void>(co_await cache.get("a", []() -> awaitable<int> {
+            co_await wait_for_ever();
+            co_return 1;
+          }));
+        },
+        asio::bind_cancellation_slot(signal->slot(), [&](std::exception_ptr e) { cancelled += e != nullptr ? 1 : 0; }));
+  }
+  asio::post(io, [&] {
+    leader.emit(asio::cancellation_type::all);
+    follower.emit(asio::cancellation_type::all);
+  });
+  io.run();
+  CHECK(cancelled == 2);
+  run_one([&]() -> awaitable<void> {
+    const auto found = co_await cache.get("a", [] { return value(3); });
+    EXPECT(*found == 3 && found.outcome() == lookup_outcome::miss);
+  });
+  CHECK(counted.wrong == 0);
+  static_cast<void>(out.spans());
+}
+
+TEST_CASE("work whose caller is cancelled gives its lock back") {
+  recorded out;
+  asio::io_context io;
+  memory_lock_store store;
+  async_distributed_lock locks{store, {.name = "given-back"}};
+  asio::cancellation_signal signal;
+  bool cancelled = false, held = false;
+  otlpkit::co_spawn(
+      io,
+      [&]() -> awaitable<void> {
+        co_await locks.work("a", [&](auto&) -> awaitable<void> {
+          held = store.size() == 1;
+          asio::post(io, [&] { signal.emit(asio::cancellation_type::all); });
+          co_await wait_for_ever();
+        });
+      },
+      asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { cancelled = e != nullptr; }));
+  io.run();
+  CHECK(held);
+  CHECK(cancelled);
+  CHECK(store.size() == 0);
+  static_cast<void>(out.spans());
+}

@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -43,6 +44,7 @@ struct shared_cache {
   memory_cache<Value> entries{{.now = &manual_now}};
   std::atomic<bool> down{false};
   std::function<void()> before_set{};
+  std::function<void()> before_erase{};  ///< once
 
   std::optional<Value> get(std::string_view key) {
     check();
@@ -55,6 +57,7 @@ struct shared_cache {
   }
   bool erase(std::string_view key) {
     check();
+    if (const auto first = std::exchange(before_erase, {})) first();
     return entries.erase(key);
   }
   void check() const {
@@ -349,6 +352,37 @@ TEST_CASE("a value that was set or taken away while an older one was loading is 
   CHECK(*cache.get("a", [] { return 4; }) == 4);
   CHECK_FALSE(l2.entries.get("a").has_value());
   CHECK(*cache.get("a", [] { return 5; }) == 5);
+}
+
+TEST_CASE("a value that was set or taken away while a load failed stays so") {
+  tiered_cache_options o = plain("failed-load");
+  o.refresh_ahead = 0.5;
+  o.grace = 60s;
+  for (const auto later : {5s, 10s}) {  // a refresh, and a load with an old value to fall back on
+    tiered_cache<int> cache{o};
+    cache.set("a", 1);
+    pass(later);
+    CHECK(*cache.get("a", [&] {
+      cache.set("a", 2);
+      return fail();
+    }) == 1);
+    CHECK(*cache.get("a", [] { return 9; }) == 2);
+    pass(later);
+    CHECK(*cache.get("a", [&] {
+      cache.erase("a");
+      return fail();
+    }) == 2);
+    CHECK(*cache.get("a", [] { return 3; }) == 3);
+  }
+}
+
+TEST_CASE("what a lookup takes from the shared cache while a key is erased there is not kept") {
+  shared_cache<int> l2;
+  tiered_cache cache{l2, plain("erased")};
+  cache.set("a", 1);
+  l2.before_erase = [&] { CHECK(*cache.get("a", [] { return fail(); }) == 1); };
+  CHECK(cache.erase("a"));
+  CHECK(*cache.get("a", [] { return 2; }) == 2);
 }
 
 TEST_CASE("a loader that asks for its own key, and a key that is too long, go past the cache") {

@@ -145,6 +145,27 @@ TEST_CASE("who waits too long gets an error of the rejected family, and the pool
         "small");
 }
 
+TEST_CASE("one may wait for ever") {
+  const auto now = std::chrono::steady_clock::now();
+  CHECK(core::end_of_wait(now, std::chrono::nanoseconds::max()) > now + 24h);
+  CHECK(core::end_of_wait(now, 5s) == now + 5s);
+  int made = 0;
+  pool p{factory{&made}, {.max_size = 1}};
+  std::optional held{p.acquire()};
+  std::atomic<int> got{0};
+  std::thread waiting{[&] {
+    try {
+      got = p.acquire(std::chrono::nanoseconds::max())->number;
+    } catch (const otlpkit::rejected_error&) {
+      got = -1;
+    }
+  }};
+  while (p.counts().waiting == 0 && got == 0) std::this_thread::yield();
+  held.reset();
+  waiting.join();
+  CHECK(got == 1);
+}
+
 TEST_CASE("a pool of no connections is refused") {
   int made = 0;
   CHECK_THROWS_WITH_AS((pool{factory{&made}, {.name = "x", .max_size = 0}}),

@@ -48,6 +48,7 @@ class bulkhead_coroutine final : public bulkhead_waiter {
           timer_.async_wait(std::move(handler));
         },
         result);
+    { const std::lock_guard begun_waiting{timer_mutex_}; }  // the thread that began to wait may still be at it
     waits_ = false;
     if (!state_.give_up(*this)) {
       state_.waited(state_.time().now() - begun, call);

@@ -46,6 +46,8 @@ class async_held_lock {
     if (!valid()) throw lock_lost_error{core_->telemetry.name};
   }
   [[nodiscard]] boost::asio::awaitable<bool, Executor> renew() { return core::renew(core_, hold_); }
+  /// See held_lock. In a coroutine that has been cancelled already, `co_await` throws operation_aborted and the lock is
+  /// not given back, as long as boost::asio::this_coro::throw_if_cancelled is on; work() gives it back.
   [[nodiscard]] boost::asio::awaitable<bool, Executor> release() { return core::release(core_, hold_); }
 
  private:
@@ -139,7 +141,7 @@ class async_distributed_lock {
       co_return false;
     }
 
-    /// Goes on even if the caller is being cancelled: nobody else would give the lock back.
+    /// Once begun, goes on even if the caller is being cancelled: nobody else would give the lock back.
     static awaitable<bool> release(std::shared_ptr<core> c, hold_ptr h) {
       if (h->over()) co_return false;
       const bool in_time = h->valid();
@@ -258,7 +260,10 @@ class async_distributed_lock {
     if (unsure) {
       bool was_ours = false;
       std::exception_ptr ignored;  // then its time will be over some day
+      const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
+      co_await boost::asio::this_coro::throw_if_cancelled(false);  // else it would not begin
       co_await core::give_back(c, id, was_ours, ignored);
+      co_await boost::asio::this_coro::throw_if_cancelled(throws);
     }
     if (given_up != nullptr) std::rethrow_exception(given_up);
     if (failure != nullptr) {
@@ -315,7 +320,10 @@ class async_distributed_lock {
       lost = std::current_exception();
     }
     const bool kept = h->valid();
+    const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
+    co_await boost::asio::this_coro::throw_if_cancelled(false);  // else a cancelled caller's release would not begin
     co_await core::release(c, h);
+    co_await boost::asio::this_coro::throw_if_cancelled(throws);
     if (lost == nullptr && failure == nullptr && !kept)
       lost = std::make_exception_ptr(lock_lost_error{c->telemetry.name});
     if (lost != nullptr || failure != nullptr) {

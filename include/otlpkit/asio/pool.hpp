@@ -1,27 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/asio/co_spawn.hpp>
+#include <otlpkit/asio/wakeable_timer.hpp>
 #include <otlpkit/db/pool.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
 
 #include <chrono>
 #include <concepts>
-#include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <type_traits>
 #include <utility>
 
@@ -52,15 +42,9 @@ class async_pool {
     } while (answer == core::answer::close_this);
     if (answer == core::answer::wait) {
       held.queued = true;
-      co_await otlpkit::co_spawn(held.waiting->strand, wait(state_, held.waiting, begun + max_wait),
-                                 boost::asio::use_awaitable);
+      static_cast<void>(co_await timer::wait(held.waiting->waits, core::end_of_wait(begun, max_wait)));
       held.queued = false;
-      const auto cancellation = co_await boost::asio::this_coro::cancellation_state;
-      if (state_->core.leave(*held.waiting)) {
-        if (cancellation.cancelled() != boost::asio::cancellation_type::none)
-          throw boost::system::system_error{boost::asio::error::operation_aborted};
-        state_->time_out();
-      }
+      if (state_->core.leave(*held.waiting)) state_->time_out();
       held.of = std::move(held.waiting->got);
     }
     held.owned = true;
@@ -84,18 +68,13 @@ class async_pool {
   using clock = std::chrono::steady_clock;
   using core = detail::pool_core<Connection>;
 
-  struct request final : core::waiter, std::enable_shared_from_this<request> {
-    explicit request(const boost::asio::any_io_executor& ex) : strand{boost::asio::make_strand(ex)}, timer{strand} {}
+  using timer = otlpkit::detail::wakeable_timer<boost::asio::any_io_executor>;
 
-    void granted() noexcept override {
-      try {
-        boost::asio::post(strand, [self = this->shared_from_this()] { self->timer.cancel(); });
-      } catch (const std::exception&) {  // without memory it is found when its time is up
-      }
-    }
+  struct request final : core::waiter {
+    explicit request(const boost::asio::any_io_executor& ex) : waits{std::make_shared<timer>(ex)} {}
+    void granted() noexcept override { waits->wake(); }
 
-    boost::asio::strand<boost::asio::any_io_executor> strand;
-    boost::asio::steady_timer timer;
+    std::shared_ptr<timer> waits;
   };
 
   /// What one call of acquire() holds of the pool, and gives back if it ends early: by an exception, or because its
@@ -119,17 +98,6 @@ class async_pool {
       if (owned) const auto closed = state->core.give_back(std::move(of), clock::now());
     }
   };
-
-  /// Runs on the request's strand, as granted() does: neither meets the other at work on the timer.
-  static boost::asio::awaitable<void> wait(std::shared_ptr<detail::pool_state<Connection>> state,
-                                           std::shared_ptr<request> r, clock::time_point until) {
-    {
-      const std::lock_guard lock{state->core.mutex()};
-      if (r->done) co_return;
-    }
-    r->timer.expires_at(until);
-    co_await r->timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
-  }
 
   std::shared_ptr<detail::pool_state<Connection>> state_;
   std::function<boost::asio::awaitable<Connection>()> make_;

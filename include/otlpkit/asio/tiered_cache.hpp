@@ -129,7 +129,11 @@ class async_tiered_cache {
         core.abandon(*joined.flight);
         co_return stale(core, span, joined.now_seen.found);
       }
-      if (joined.leads) co_return co_await lead(*b, span, joined.flight, std::move(joined.now_seen), load);
+      if (joined.leads) {
+        // Destroyed or cancelled, even before lead() begins, it lets others lead.
+        const detail::leading<core_type> leading{core, joined.flight};
+        co_return co_await lead(*b, span, joined.flight, std::move(joined.now_seen), load);
+      }
       const bool ended = co_await wait(core, joined.flight);
       if (!ended) co_return co_await bypass(*b, span, load);
       if (joined.flight->abandoned) continue;
@@ -182,7 +186,6 @@ class async_tiered_cache {
 
   template <class Load>
   static awaitable<lookup<Value>> lead(body& b, span& s, flight_ptr flight, typename core_type::seen here, Load& load) {
-    const detail::leading<core_type> leading{b.core, flight};  // destroyed or cancelled, it lets others lead
     lookup_level level = lookup_level::l2;
     failed_call failure;
     std::optional<Value> value = co_await from_shared(b, s, flight->key);
@@ -199,19 +202,18 @@ class async_tiered_cache {
       b.core.abandon(*flight);
       std::rethrow_exception(failure.error);
     }
-    b.core.fail(*flight, failure.error);
-    co_return fall_back(b.core, s, failure.error, here, flight->key, false, true);
+    b.core.fail(*flight, failure.error, here.what == state::expired ? &here.found : nullptr);
+    co_return fall_back(b.core, s, failure.error, here, false);
   }
 
   static lookup<Value> follow(core_type& core, span& s, const flight_type& f, const typename core_type::seen& here) {
-    if (f.error != nullptr) return fall_back(core, s, f.error, here, f.key, true, false);
+    if (f.error != nullptr) return fall_back(core, s, f.error, here, true);
     const auto outcome = f.level == lookup_level::l2 ? lookup_outcome::hit : lookup_outcome::miss;
     return core.telemetry.ended(s, lookup<Value>{f.value, outcome, f.level, true});
   }
 
   static lookup<Value> fall_back(core_type& core, span& s, const std::exception_ptr& error,
-                                 const typename core_type::seen& here, std::string_view key, bool shared_flight,
-                                 bool pause) {
+                                 const typename core_type::seen& here, bool shared_flight) {
     try {
       std::rethrow_exception(error);
     } catch (...) {
@@ -221,15 +223,33 @@ class async_tiered_cache {
       }
       core.telemetry.tolerated(s, lookup_level::l3, "load");
     }
-    if (pause) core.pause(key, here.found);
     return stale(core, s, here.found, shared_flight);
   }
+
+  /// A place among those who wait for a load, as long as they wait: the load may end long after their context is gone.
+  class waiting_place {
+   public:
+    waiting_place(core_type& core, flight_ptr f, std::shared_ptr<otlpkit::detail::sleeper> who) noexcept
+        : core_{core}, flight_{std::move(f)}, who_{std::move(who)} {}
+    waiting_place(const waiting_place&) = delete;
+    waiting_place& operator=(const waiting_place&) = delete;
+    ~waiting_place() {
+      const std::lock_guard lock{core_.mutex};
+      std::erase(flight_->waiters.all, who_);
+    }
+
+   private:
+    core_type& core_;
+    flight_ptr flight_;
+    std::shared_ptr<otlpkit::detail::sleeper> who_;
+  };
 
   /// \return false when the wait was too long
   static awaitable<bool> wait(core_type& core, flight_ptr flight) {
     using timer_type = otlpkit::detail::wakeable_timer<Executor>;
     using clock = std::chrono::steady_clock;
     const auto timer = std::make_shared<timer_type>(Executor{co_await boost::asio::this_coro::executor});
+    const waiting_place place{core, flight, timer};
     {
       const std::lock_guard lock{core.mutex};
       if (flight->done) co_return true;
@@ -280,8 +300,7 @@ class async_tiered_cache {
     } catch (...) {
       b->core.telemetry.refresh_failed(span);
     }
-    b->core.fail(f, failure.error);
-    b->core.pause(f.key, e);
+    b->core.fail(f, failure.error, &e);
   }
 
   static awaitable<std::optional<Value>> from_shared(body& b, span& s, const std::string& key) {
@@ -334,7 +353,13 @@ class async_tiered_cache {
       wrote = value.has_value();
       co_await to_shared(b, s, f.key, value, false);
     }
-    if (!b.core.finish(f, std::move(value), level) && wrote) co_await to_shared(b, s, f.key, std::nullopt, false);
+    if (b.core.finish(f, std::move(value), level) || !wrote) co_return;
+    // Cancelled or not, an overtaken value must not stay there.
+    const std::optional<Value> none;
+    const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
+    co_await to_shared(b, s, f.key, none, false);
+    co_await boost::asio::this_coro::throw_if_cancelled(throws);
   }
 
   static awaitable<bool> put(body_ptr b, std::string key, Value value) {
@@ -346,7 +371,10 @@ class async_tiered_cache {
   static awaitable<bool> forget(body_ptr b, std::string key) {
     span_guard span = b->core.telemetry.erase(key);
     b->core.forget(key);
-    co_return co_await to_shared(*b, span, key, std::nullopt, true);
+    const std::optional<Value> none;
+    const bool erased = co_await to_shared(*b, span, key, none, true);
+    b->core.forget(key);  // once more: what a lookup took from there meanwhile
+    co_return erased;
   }
 
   body_ptr body_;

@@ -103,7 +103,9 @@ class tiered_cache {
   bool erase(std::string_view key) {
     span_guard span = core().telemetry.erase(key);
     core().forget(key);
-    return on_shared(span, "erase", [&](auto& shared) { static_cast<void>(shared.erase(key)); });
+    const bool erased = on_shared(span, "erase", [&](auto& shared) { static_cast<void>(shared.erase(key)); });
+    core().forget(key);  // once more: what a lookup took from there meanwhile
+    return erased;
   }
 
   /// Empties L1.
@@ -186,8 +188,8 @@ class tiered_cache {
       const auto outcome = level == lookup_level::l2 ? lookup_outcome::hit : lookup_outcome::miss;
       return core().telemetry.ended(s, lookup<Value>{std::move(value), outcome, level});
     } catch (...) {
-      core().fail(*flight, std::current_exception());
-      return fall_back(s, here, flight->key, false, true);
+      core().fail(*flight, std::current_exception(), here.what == state::expired ? &here.found : nullptr);
+      return fall_back(s, here, false);
     }
   }
 
@@ -199,19 +201,17 @@ class tiered_cache {
     try {
       std::rethrow_exception(f.error);
     } catch (...) {
-      return fall_back(s, here, f.key, true, false);
+      return fall_back(s, here, true);
     }
   }
 
   /// In a catch block: the value past its time if there is one, else the exception goes on.
-  lookup<Value> fall_back(span& s, const typename core_type::seen& here, std::string_view key, bool shared_flight,
-                          bool pause) {
+  lookup<Value> fall_back(span& s, const typename core_type::seen& here, bool shared_flight) {
     if (here.what != state::expired) {
       core().telemetry.failed(s, shared_flight);
       throw;
     }
     core().telemetry.tolerated(s, lookup_level::l3, "load");
-    if (pause) core().pause(key, here.found);
     return stale(s, here.found, shared_flight);
   }
 
@@ -293,11 +293,7 @@ class tiered_cache {
       return true;
     } catch (...) {
       b.core.telemetry.refresh_failed(s);
-      b.core.fail(f, std::current_exception());
-      try {
-        b.core.pause(f.key, e);
-      } catch (...) {  // no memory: the next lookup tries again at once
-      }
+      b.core.fail(f, std::current_exception(), &e);
       return false;
     }
   }

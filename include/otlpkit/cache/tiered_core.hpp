@@ -122,8 +122,17 @@ class tiered_core {
     return keep;
   }
 
-  void fail(flight_type& f, std::exception_ptr error) noexcept {
+  /// The load has failed.
+  /// \param past what L1 has of the key, to be given out while the loader is left alone for a while
+  void fail(flight_type& f, std::exception_ptr error, const entry* past = nullptr) noexcept {
     const std::lock_guard lock{mutex};
+    if (f.done) return;
+    if (past != nullptr && f.current) {
+      try {
+        pause(f.key, *past);
+      } catch (...) {  // no memory: the next lookup tries again at once
+      }
+    }
     f.error = std::move(error);
     end(f);
   }
@@ -133,15 +142,6 @@ class tiered_core {
     if (f.done) return;
     f.abandoned = true;
     end(f);
-  }
-
-  /// Loading failed while L1 has a value: the loader is left alone for a while.
-  void pause(std::string_view key, entry e) {
-    const std::uint64_t now = options.now();
-    e.retry_at = add(now, options.retry_pause);
-    const std::uint64_t ends = add(e.fresh_until, options.grace);
-    const std::lock_guard lock{mutex};
-    if (ends > now && !flights_.contains(key)) l1_.set(key, std::move(e), lives(ends - now));
   }
 
   /// Puts a value, and lets no load under way put an older one.
@@ -220,6 +220,12 @@ class tiered_core {
       flights_.erase(own);
     }
     f.waiters.wake();
+  }
+  void pause(std::string_view key, entry e) {
+    const std::uint64_t now = options.now();
+    e.retry_at = add(now, options.retry_pause);
+    const std::uint64_t ends = add(e.fresh_until, options.grace);
+    if (ends > now) l1_.set(key, std::move(e), lives(ends - now));
   }
   void keep(std::string_view key, const std::optional<Value>& value) {
     const std::uint64_t now = options.now();

@@ -110,7 +110,7 @@ class pool {
     slot s;
     auto answer = ask(s, &w);
     if (answer == core::answer::wait) {
-      if (!w.wait(state_->core, begun + max_wait)) state_->time_out();
+      if (!w.wait(state_->core, core::end_of_wait(begun, max_wait))) state_->time_out();
       s = std::move(w.got);
     }
     return ready(std::move(s), begun);

@@ -92,6 +92,10 @@ class pool_core {
   }
 
   [[nodiscard]] const pool_options& options() const noexcept { return options_; }
+  /// A year at most: the clock ends some day.
+  [[nodiscard]] static time_point end_of_wait(time_point begun, std::chrono::nanoseconds longest) noexcept {
+    return begun + std::min<std::chrono::nanoseconds>(longest, std::chrono::hours{24 * 365});
+  }
   [[nodiscard]] std::mutex& mutex() const noexcept { return mutex_; }
 
   /// \param queue where to wait; nullptr: not at all

@@ -114,8 +114,8 @@ class rate_limit {
   /// \param longest who would have to wait longer is refused
   /// \return the answer, and the permit if one was granted
   [[nodiscard]] std::pair<permit, taken_permit> take(const std::optional<std::string>& key, nanoseconds longest) {
-    const time_point at = now();
     const std::lock_guard lock{mutex_};
+    const time_point at = now();  // never older than what the limits have seen, or `due` would miss
     any_limit* const own = key ? keys_.find(*key, at, [&] { return any_limit{options, at}; }) : nullptr;
     any_limit& limit = own != nullptr ? *own : shared_;
     permit p = limit.acquire(at);
@@ -148,8 +148,8 @@ class rate_limit {
   }
 
   [[nodiscard]] double available(const std::optional<std::string>& key) {
-    const time_point at = now();
     const std::lock_guard lock{mutex_};
+    const time_point at = now();
     any_limit* const own = key ? keys_.find(*key, at, [&] { return any_limit{options, at}; }) : nullptr;
     return (own != nullptr ? *own : shared_).available(at);
   }
@@ -166,8 +166,8 @@ class rate_limit {
   }
 
   [[nodiscard]] double available_to_all() {
-    const time_point at = now();
     const std::lock_guard lock{mutex_};
+    const time_point at = now();
     return shared_.available(at);
   }
 
