@@ -131,6 +131,52 @@ TEST_CASE("whoever waits for a connection waits no longer than its time, and giv
   CHECK(std::chrono::steady_clock::now() - begin < 5s);
 }
 
+TEST_CASE("a request cancelled while it waits for a connection says so") {
+  support::recording recording;
+  scripted_server server{{step{.what = kind::never_read}}};
+  asio::io_context io;
+  const http::client client{{.base_url = server.url(""), .timeout = 5s, .max_connections_per_host = 1}};
+  std::string waiting;
+  const auto wait = [&]() -> asio::awaitable<void> {
+    try {
+      co_await client.get("/b");
+    } catch (const boost::system::system_error& e) {
+      waiting = http::detail::error_name(e.code());
+    }
+  };
+  CHECK(error_of(io, [&]() -> asio::awaitable<void> {
+          asio::steady_timer soon{io, 50ms};
+          co_await otlpkit::when_any(client.get("/a"), wait(), soon.async_wait(asio::use_awaitable));
+        }) == "");
+  CHECK(waiting == http::detail::error_name(asio::error::operation_aborted));
+}
+
+TEST_CASE("an idle connection whose end waits behind other bytes cannot be used") {
+  struct connection final : http::detail::client_connection {  // as over TLS
+    explicit connection(asio::io_context& io) : client_connection{"h", 1}, stream{io} {}
+    boost::beast::tcp_stream& tcp() noexcept override { return stream; }
+    asio::awaitable<http::detail::error_code> handshake() override { co_return http::detail::error_code{}; }
+    asio::awaitable<http::detail::exchange_result> exchange(http::request::message&,
+                                                            const http::client_options&) override {
+      co_return http::detail::exchange_result{};
+    }
+    [[nodiscard]] bool silent_when_idle() const noexcept override { return false; }
+    boost::beast::tcp_stream stream;
+  };
+  asio::io_context io;
+  asio::ip::tcp::acceptor door{io, {asio::ip::address_v4::loopback(), 0}};
+  connection c{io};
+  c.stream.socket().connect(door.local_endpoint());
+  asio::ip::tcp::socket peer = door.accept();
+  CHECK(c.usable());
+  asio::write(peer, asio::buffer("ticket", 6));
+  CHECK(c.usable());
+  peer.shutdown(asio::ip::tcp::socket::shutdown_send);
+  const auto until = std::chrono::steady_clock::now() + 5s;
+  while (c.usable() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  CHECK_FALSE(c.usable());
+}
+
 TEST_CASE("a connection is not used again after its idle time, or when it must not be") {
   asio::io_context io;
   const auto connections = [&](step s, http::client_options options) {
@@ -364,7 +410,11 @@ TEST_CASE("options and URLs that cannot be used are refused by name") {
   CHECK_THROWS_AS((http::client{{.idle_timeout = -1ms}}), otlpkit::config_error);
   const http::client client;
   CHECK(get(io, client, "/path").starts_with("url: got \"/path\", expected a URL that starts with http://"));
-  CHECK(get(io, client, "ftp://u:secret@x/").find("secret") == std::string::npos);
+  for (const char* url : {"ftp://u:secret@x/", "u:secret@x/p", "ftp://x/?X-Amz-Signature=secret"}) {
+    const std::string why = get(io, client, url);
+    CHECK(why.starts_with("url: got "));
+    CHECK(why.find("secret") == std::string::npos);
+  }
   CHECK(get(io, client, "https://127.0.0.1/").find("otlpkit/http/tls.hpp") != std::string::npos);
   CHECK_THROWS_AS((http::client{{.tls = {.certificate = "x.pem"}}}), otlpkit::config_error);
   CHECK_THROWS_AS((http::server{io.get_executor(), {}, {.tls = {.certificate = "x.pem", .key = "x.key"}}}),

@@ -2,6 +2,7 @@
 // What makes batches, when they go, and how exporters stand side by side.
 #include "exporters.hpp"
 
+#include <otlpkit/sdk/pipeline.hpp>
 #include <otlpkit/sdk/span_processor.hpp>
 
 #include <doctest/doctest.h>
@@ -16,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -55,6 +57,27 @@ TEST_CASE("the timer sends what waits") {
   CHECK(eventually([&] { return memory->items(signal::traces) == 3; }));
   record(2);
   CHECK(eventually([&] { return memory->items(signal::traces) == 5; }));
+}
+
+TEST_CASE("a timer whose work throws comes again") {
+  const auto memory = std::make_shared<memory_exporter>();
+  const auto calls = std::make_shared<std::atomic<int>>(0);
+  otlpkit::sdk::pipeline_options options;
+  options.resource = std::make_shared<const std::string>();
+  auto& schedule = options.signals[static_cast<std::size_t>(signal::metrics)];
+  schedule.on = true;
+  schedule.delay = 5ms;
+  options.make_exporters = [memory](boost::asio::io_context&) {
+    return std::vector<std::shared_ptr<otlpkit::sdk::exporter>>{memory};
+  };
+  options.collect_metrics = [calls](otlpkit::unix_ns) -> std::vector<otlpkit::sdk::scope_items> {
+    if (++*calls < 3) throw std::runtime_error{"nothing to collect"};
+    return {};
+  };
+  const auto pipeline = std::make_shared<otlpkit::sdk::pipeline>(std::move(options));
+  pipeline->start();
+  CHECK(eventually([&] { return *calls >= 4; }));
+  CHECK(pipeline->shutdown(otlpkit::sdk::pipeline::clock::now() + 5s));
 }
 
 TEST_CASE("a full batch goes without timer and flush") {

@@ -127,6 +127,55 @@ TEST_CASE("work in a transaction is committed, or rolled back when it throws") {
   CHECK(otlpkit::testing::named(out.take(), "ROLLBACK").size() == 1);
 }
 
+TEST_CASE("whoever swallows an error in a transaction hears from COMMIT that it was rolled back") {
+  run([]() -> asio::awaitable<void> {
+    store db = co_await connect();
+    const auto careless = [](store& own) -> asio::awaitable<int> {
+      static_cast<void>(co_await failure(own.query("SELECT 1/0")));
+      co_return 0;
+    };
+    const std::string code = co_await failure(otlpkit::db::in_transaction(db, careless));
+    CHECK(code == "25P02");
+    CHECK(db.usable());
+  });
+}
+
+TEST_CASE("after a transaction that was rolled back its caller can still be cancelled") {
+  const auto begun = support::steady_clock::now();
+  run([]() -> asio::awaitable<void> {
+    store db = co_await connect();
+    const auto rolled_back = [&db]() -> asio::awaitable<void> {
+      const auto fails = [](store& own) -> asio::awaitable<int> {
+        co_await own.execute("nonsense");
+        co_return 0;
+      };
+      const std::string code = co_await failure(otlpkit::db::in_transaction(db, fails));
+      CHECK(code == "42601");
+      const bool throws = co_await asio::this_coro::throw_if_cancelled();
+      CHECK(throws);
+      asio::steady_timer long_time{co_await asio::this_coro::executor, 20s};
+      co_await long_time.async_wait(asio::use_awaitable);
+    };
+    asio::steady_timer soon{co_await asio::this_coro::executor, 200ms};
+    const auto first = co_await otlpkit::when_any(rolled_back(), soon.async_wait(asio::use_awaitable));
+    CHECK(first.index() == 1);
+  });
+  CHECK(support::steady_clock::now() - begun < 10s);
+}
+
+TEST_CASE("of several hosts the first that answers is taken, before time is over") {
+  const auto begun = support::steady_clock::now();
+  run([]() -> asio::awaitable<void> {
+    std::string url = server().url();
+    const std::string closed = "127.0.0.1:" + std::to_string(support::server_detail::free_port()) + ",";
+    url.insert(url.find("127.0.0.1"), closed);
+    const otlpkit::postgres::options patient{.connect_timeout = 10s};
+    auto c = co_await async_connection::connect(url, patient);
+    CHECK(c.usable());
+  });
+  CHECK(support::steady_clock::now() - begun < 5s);
+}
+
 TEST_CASE("a slow statement ends with the server's time-out, a hanging server with the client's") {
   run([]() -> asio::awaitable<void> {
     const otlpkit::postgres::options short_statements{.statement_timeout = 50ms};

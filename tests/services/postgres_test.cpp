@@ -198,6 +198,14 @@ TEST_CASE("a transaction that an error broke is rolled back, a part of it can be
     CHECK(failure([&] { db.execute("INSERT INTO t VALUES (2)"); }) == "25P02");
   }
   CHECK(db.query_one<int>("SELECT count(*) FROM t") == 0);
+  {
+    auto swallowed = db.transaction();
+    db.execute("INSERT INTO t VALUES (1)");
+    CHECK(failure([&] { db.execute("INSERT INTO t VALUES (1)"); }) == "23505");
+    CHECK(failure([&] { swallowed.commit(); }) == "25P02");
+  }
+  CHECK(db.usable());
+  CHECK(db.query_one<int>("SELECT count(*) FROM t") == 0);
   auto tx = db.transaction();
   db.execute("INSERT INTO t VALUES (1)");
   {
@@ -274,4 +282,19 @@ TEST_CASE("no connection where none can be had: the reason is in the error") {
   CHECK(failure([&] { connection{nowhere}; }) == "08001");
   CHECK(failure([] { connection{server().url("no_such_database")}; }) == "08001");
   CHECK(failure([] { connection{"postgres://%zz"}; }) == "08001");
+}
+
+TEST_CASE("a URL that cannot be used is refused without being quoted: it may have a password in it") {
+  for (const char* url :
+       {"postgres://app:se%cret@h/db", "postgre://app:secret@h/db?x=1", "postgre://app:secret@h/db"}) {
+    std::string why;
+    try {
+      const connection unused{url};
+    } catch (const otlpkit::postgres::error& e) {
+      CHECK(e.sqlstate() == "08001");
+      why = e.what();
+    }
+    CHECK(why.find("expected postgres://") != std::string::npos);
+    CHECK(why.find("cret") == std::string::npos);
+  }
 }

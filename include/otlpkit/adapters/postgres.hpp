@@ -45,7 +45,7 @@ class connection {
 
   /// Runs one statement; the number of rows it changed (0 for one that changes none).
   std::int64_t execute(std::string_view sql, db::parameters values) {
-    return detail::changed_by(run(detail::message{sql, values}).get());
+    return detail::changed_by(run(detail::message{sql, values}).get(), sql);
   }
 
   /// Runs a script of any number of statements without parameters: migrations. Without a BEGIN in it, it is a

@@ -70,16 +70,14 @@ class async_connection {
     ~state() { close(); }
 
     void close() noexcept {
-      if (socket) socket->release();  // it is libpq that closes it
-      socket.reset();
+      unwatch();
       handle.reset();
     }
 
-    /// libpq may take another socket while it connects.
-    void watch() {
-      if (socket && socket->native_handle() == ::PQsocket(handle.get())) return;
-      if (socket) socket->release();
-      socket.emplace(strand, ::PQsocket(handle.get()));
+    void watch() { socket.emplace(strand, ::PQsocket(handle.get())); }
+    void unwatch() noexcept {
+      if (socket) socket->release();  // it is libpq that closes it
+      socket.reset();
     }
 
     void expire_after(std::chrono::milliseconds limit) {
@@ -161,6 +159,7 @@ class async_connection {
                                                                : boost::asio::posix::descriptor_base::wait_write,
                                                            tuple);
       if (failed || s->timed_out) stopped(*s, "08001", s->limits.connect_timeout);
+      s->unwatch();  // libpq may close its socket now, and the next one may have the same number
       want = ::PQconnectPoll(s->handle.get());
       if (want == PGRES_POLLING_FAILED) throw error{"08001", detail::trimmed(::PQerrorMessage(s->handle.get()))};
     }
@@ -202,8 +201,8 @@ class async_connection {
     co_return detail::rows_of(got.get());
   }
   static boost::asio::awaitable<std::int64_t> changed(std::shared_ptr<state> s, message_ptr m) {
-    const auto got = co_await otlpkit::co_spawn(s->strand, run(s, std::move(m)), boost::asio::use_awaitable);
-    co_return detail::changed_by(got.get());
+    const auto got = co_await otlpkit::co_spawn(s->strand, run(s, m), boost::asio::use_awaitable);
+    co_return detail::changed_by(got.get(), m->sql());
   }
 
   std::shared_ptr<state> state_;

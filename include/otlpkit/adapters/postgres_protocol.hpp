@@ -65,8 +65,19 @@ using answer = std::unique_ptr<PGresult, clear>;
   return text;
 }
 
+/// Throws when libpq cannot read the URL. libpq's own words would quote it, with the password in it.
+inline void check_url(const std::string& url) {
+  char* why = nullptr;
+  const std::unique_ptr<PQconninfoOption, decltype(&::PQconninfoFree)> read{::PQconninfoParse(url.c_str(), &why),
+                                                                            &::PQconninfoFree};
+  ::PQfreemem(why);
+  if (read != nullptr) return;
+  throw error{"08001", "a URL that cannot be used (expected postgres://user@host:5432/database or key=value)"};
+}
+
 /// Begins to connect; the rest is PQconnectPoll's. Throws postgres::error.
 [[nodiscard]] inline handle start(const std::string& url, const options& o) {
+  check_url(url);
   const std::string server_options = "-c statement_timeout=" + std::to_string(o.statement_timeout.count());
   const char* const keys[] = {"options", "client_encoding", "fallback_application_name", "dbname", nullptr};
   const char* const values[] = {server_options.c_str(), "UTF8", o.application_name.c_str(), url.c_str(), nullptr};
@@ -112,6 +123,8 @@ class message {
   }
   message(const message&) = delete;
   message& operator=(const message&) = delete;
+
+  [[nodiscard]] std::string_view sql() const noexcept { return sql_; }
 
   /// Hands it to libpq. Whether that went well.
   [[nodiscard]] bool send(PGconn* c) const noexcept {
@@ -257,8 +270,11 @@ class answers {
   return rows;
 }
 
-/// The number of rows a statement changed; 0 for one that changes none.
-[[nodiscard]] inline std::int64_t changed_by(PGresult* r) {
+/// The number of rows a statement changed; 0 for one that changes none. Throws for a COMMIT that committed nothing: the
+/// server answers that with success.
+[[nodiscard]] inline std::int64_t changed_by(PGresult* r, std::string_view sql) {
+  if (sql == "COMMIT" && std::string_view{::PQcmdStatus(r)} == "ROLLBACK")
+    throw error{"25P02", "COMMIT rolled back: a statement of the transaction had failed"};
   if (::PQresultStatus(r) == PGRES_TUPLES_OK && std::string_view{::PQcmdStatus(r)}.starts_with("SELECT")) return 0;
   return std::strtoll(::PQcmdTuples(r), nullptr, 10);
 }

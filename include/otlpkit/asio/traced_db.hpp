@@ -5,7 +5,6 @@
 #include <otlpkit/db/traced_db.hpp>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <exception>
@@ -61,11 +60,13 @@ requires(!blocking_connection<Connection>) Awaitable
   } catch (...) {
     failure = std::current_exception();
   }
-  co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation{});
+  const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
+  co_await boost::asio::this_coro::throw_if_cancelled(false);  // else a cancelled caller could not roll back
   try {
     co_await db.execute("ROLLBACK");
   } catch (const std::exception&) {  // its span says so; the transaction goes with the connection
   }
+  co_await boost::asio::this_coro::throw_if_cancelled(throws);
   std::rethrow_exception(failure);
 }
 

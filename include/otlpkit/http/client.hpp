@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/errors.hpp>
 #include <otlpkit/export/connector.hpp>
 #include <otlpkit/http/client_call.hpp>
 #include <otlpkit/http/connection_pool.hpp>
@@ -8,6 +9,9 @@
 #include <otlpkit/sdk/url.hpp>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -77,7 +81,7 @@ class client {
     const std::shared_ptr<shared> s = shared_;
     const client_options& options = s->options;
     if (url.starts_with('/')) url.insert(0, options.base_url);
-    const exporters::url to = parsed(url);
+    const exporters::url to = parsed(url, options.capture.redacted_parameters);
     const detail::connection_factory& make = s->factory(to.tls);
     r.version(11);
     r.target(to.target);
@@ -100,7 +104,12 @@ class client {
       if (limit.count() <= 0) fail(boost::beast::error::timeout);
       detail::connection_pool::key place{nullptr, to.host, to.port, to.tls};
       auto lease = co_await s->pool->acquire(ex, std::move(place), again, until);
-      if (!lease) fail(boost::beast::error::timeout);
+      if (!lease) {
+        const auto cancellation = co_await boost::asio::this_coro::cancellation_state;
+        if (cancellation.cancelled() != boost::asio::cancellation_type::none)
+          fail(boost::asio::error::operation_aborted);
+        fail(boost::beast::error::timeout);
+      }
       const bool reused = lease->connection != nullptr;
       if (!reused) lease->connection = make(detail::own_strand(ex), to.host, to.port);
       detail::client_connection& c = *lease->connection;
@@ -251,11 +260,12 @@ class client {
     r.body() = std::move(body);
     return r;
   }
-  [[nodiscard]] static exporters::url parsed(const std::string& url) {
+  [[nodiscard]] static exporters::url parsed(const std::string& url, const std::vector<std::string>& secrets) {
     std::string expected;
     auto out = exporters::parse_url(url, expected);
-    if (!out) throw config_error{"url", quoted(redacted_url(url, {})), expected};
-    return *std::move(out);
+    if (out) return *std::move(out);
+    const bool unclear = url.find("://") == std::string::npos && url.find('@') != std::string::npos;
+    throw config_error{"url", unclear ? std::string{hidden_value} : quoted(redacted_url(url, secrets)), expected};
   }
 
   std::shared_ptr<shared> shared_;

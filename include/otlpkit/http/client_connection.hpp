@@ -5,6 +5,10 @@
 #include <otlpkit/http/exchange.hpp>
 #include <otlpkit/otlpkit.hpp>
 
+#if __has_include(<poll.h>)
+#include <poll.h>
+#endif
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -90,8 +94,15 @@ class client_connection {
     socket.non_blocking(true, ec);
     if (ec) return false;
     const std::size_t n = socket.receive(boost::asio::buffer(&byte, 1), boost::asio::socket_base::message_peek, ec);
-    if (ec == boost::asio::error::would_block || ec == boost::asio::error::try_again) return true;
-    return !ec && n > 0 && !silent_when_idle();
+    const bool quiet = ec == boost::asio::error::would_block || ec == boost::asio::error::try_again;
+    if (!quiet && (ec || n == 0 || silent_when_idle())) return false;
+#ifdef POLLRDHUP
+    pollfd end{};  // may come behind bytes that are not read: what TLS says when it closes
+    end.fd = socket.native_handle();
+    end.events = POLLRDHUP;
+    if (::poll(&end, 1, 0) > 0) return false;
+#endif
+    return true;
   }
 
   boost::beast::flat_buffer buffer;

@@ -104,8 +104,8 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
 
   /// Closes what waits for use.
   void clear() {
-    std::vector<std::unique_ptr<client_connection>> closed;  // outlives the lock
     const std::lock_guard lock{mutex_};
+    std::vector<std::unique_ptr<client_connection>> closed;  // within the lock: their io_context, going, waits for it
     for (auto it = hosts_.begin(); it != hosts_.end();) {
       it->second.open -= it->second.idle.size();
       std::ranges::move(it->second.idle, std::back_inserter(closed));
@@ -154,8 +154,8 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
     auto& context = boost::asio::query(ex, boost::asio::execution::context);
     k.context = &context;
     watch(context);
-    std::vector<std::unique_ptr<client_connection>> closed;  // outlives the lock
     const std::lock_guard lock{mutex_};
+    std::vector<std::unique_ptr<client_connection>> closed;  // within the lock: their io_context, going, waits for it
     close_old(closed);
     host& h = hosts_[k];
     while (!h.idle.empty()) {

@@ -240,7 +240,12 @@ void start_session(const std::shared_ptr<server_shared>& shared, asio::ip::tcp::
   from.tls = Layer::tls;
   const auto c = std::make_shared<typename session<Layer>::connection_type>(std::move(socket), more...);
   if (shared->enter(c)) {
-    otlpkit::co_spawn(place, run_session<Layer>(shared, c, std::move(from)), [](std::exception_ptr) {});
+    try {
+      otlpkit::co_spawn(place, run_session<Layer>(shared, c, std::move(from)), [](std::exception_ptr) {});
+    } catch (...) {
+      shared->leave(c);
+      throw;
+    }
   } else if constexpr (!Layer::tls) {
     turn_away(c->stream.release_socket());
   }
@@ -261,10 +266,13 @@ inline asio::awaitable<void> accept_connections(std::shared_ptr<server_shared> s
     const auto remote = socket.remote_endpoint(ignored);
     peer from{ignored ? std::string{} : remote.address().to_string(), ignored ? std::uint16_t{0} : remote.port(),
               false};
-    if (shared->over_tls) {
-      shared->over_tls->start(shared, std::move(socket), std::move(from));
-    } else {
-      start_session<plain_layer>(shared, std::move(socket), std::move(from));
+    try {
+      if (shared->over_tls) {
+        shared->over_tls->start(shared, std::move(socket), std::move(from));
+      } else {
+        start_session<plain_layer>(shared, std::move(socket), std::move(from));
+      }
+    } catch (const std::exception&) {  // out of memory: this one is closed, the next may find some
     }
   }
 }

@@ -164,11 +164,11 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     l.timer->expires_after(options_.signals[s].delay);
     l.timer->async_wait([this, s](const boost::system::error_code& error) {
       if (error) return;
+      arm(s);  // first: what follows may throw
       if (lanes_[s].everything)
         pump(s);
       else
         collect_all(s);
-      arm(s);
     });
   }
 
@@ -176,6 +176,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
     maintenance_.expires_after(exporters_.tick_interval(maintenance_interval));
     maintenance_.async_wait([this](const boost::system::error_code& error) {
       if (error) return;
+      arm_maintenance();  // first: what follows may throw
       const auto now = clock::now();
       if (now >= recalibrate_at_) {
         otlpkit::detail::global_runtime.clock.recalibrate();
@@ -185,7 +186,6 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
       for (lane& l : lanes_) {
         for (const auto& c : l.channels) c->expire(now);
       }
-      arm_maintenance();
     });
   }
 
@@ -254,7 +254,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
       if (const std::size_t items = l.builder->items(); items != 0) {
         ledger_.recorded(static_cast<signal>(s), items);
         dispatch(s, l.builder->take(options_.resource));
-        if (!all) l.look->again([this, s] { pump(s); });
+        if (!all && !left_behind_.load()) l.look->again([this, s] { pump(s); });
       }
       if (all && !l.everything) all_handed_out(s);
       if (seen == 0 && !l.everything) break;
