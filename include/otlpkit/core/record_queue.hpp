@@ -69,8 +69,9 @@ class record_queue {
     drain(sink, part::all);
   }
 
-  /// The same without what is in chunks that are still being filled: what waiting() counts. A reader that leaves those
-  /// alone never slows a thread that records.
+  /// The same without what is in chunks that are still being filled. A reader that leaves those alone never slows a
+  /// thread that records. It may find nothing although waiting() counts some: in a full chunk for which there was no
+  /// successor.
   template <class Sink>
   void drain_closed(Sink&& sink) noexcept {
     drain(sink, part::closed);
@@ -180,7 +181,7 @@ class record_queue {
     const std::int64_t waiting = waiting_.fetch_add(fresh_records, platform::acq_rel) + fresh_records;
     const bool full_batch = waiting >= wake_items.load(platform::relaxed) &&
                             (waiting >= most / 4 || !reader_looks_again_.load(platform::relaxed));
-    if (full_batch || outstanding_.load(platform::relaxed) > max_bytes.load(platform::relaxed) / 2) wake_reader();
+    const bool urgent = full_batch || outstanding_.load(platform::relaxed) > max_bytes.load(platform::relaxed) / 2;
     if (p.log == nullptr) p.next_size = chunk::smallest;
     chunk* fresh = waiting < most ? take(need, p.next_size) : nullptr;
     if (fresh != nullptr && p.log == nullptr) {
@@ -207,6 +208,7 @@ class record_queue {
     } else {
       full->next.store(fresh, platform::release);  // after its last `committed`
     }
+    if (urgent) wake_reader();  // now that it can see the chunk is closed
     return true;
   }
 

@@ -246,10 +246,12 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
                seen < options_.signals[s].max_batch;
       };
       const bool all = l.everything;
-      if (all)
+      if (all) {
         l.everything = l.queue->drain_marked(take);
-      else
+      } else {
         l.queue->drain_closed(take);
+        if (seen == 0) l.queue->drain(take);
+      }
       ledger_.filtered(static_cast<signal>(s), filtered);
       if (const std::size_t items = l.builder->items(); items != 0) {
         ledger_.recorded(static_cast<signal>(s), items);
