@@ -3,6 +3,7 @@
 
 // What the short snippets of the documentation may use without saying so.
 
+#include <otlpkit/propagation/propagation.hpp>
 #include <otlpkit/telemetry.hpp>
 
 #include <string>
