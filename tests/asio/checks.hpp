@@ -52,7 +52,7 @@ using otlpkit::span_context;
 /// A span that says on itself whose child it should be.
 struct child_of : otlpkit::span_guard {
   child_of(const span_context& parent, const char* name)
-      : otlpkit::span_guard{std::string_view{name}, {{"up", parent.valid() ? support::hex(parent.span) : ""}}} {
+      : otlpkit::span_guard{std::string_view{name}, {{"caller.up", parent.valid() ? support::hex(parent.span) : ""}}} {
     EXPECT(!parent.valid() || context().trace == parent.trace);
     EXPECT(is_current(context()));
   }
@@ -62,7 +62,7 @@ struct child_of : otlpkit::span_guard {
 [[nodiscard]] inline long wrong_parents(const std::vector<otlpkit::testing::span_record>& spans) {
   long wrong = 0;
   for (const auto& s : spans) {
-    const auto* up = s.attributes.find("up");
+    const auto* up = s.attributes.find("caller.up");
     if (up == nullptr) continue;
     if (up->as_string() != s.parent_id || s.attributes.contains("otlpkit.abandoned")) ++wrong;
   }
