@@ -1,4 +1,8 @@
 # hiredis::hiredis, by its own CMake package (1.0 and newer) or, as Debian 12 has it, by its header and library.
+if(TARGET hiredis::hiredis)
+  set(hiredis_FOUND TRUE)
+  return()
+endif()
 find_package(hiredis CONFIG QUIET)
 if(NOT TARGET hiredis::hiredis)
   find_path(hiredis_INCLUDE_DIR hiredis/hiredis.h)
