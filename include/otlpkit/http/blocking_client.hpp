@@ -6,8 +6,11 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <concepts>
+#include <cstddef>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -52,26 +55,20 @@ class blocking_client {
   }
 
  private:
-  /// Each call has an io_context to itself, the one another call has used before if there is one: it has that one's
-  /// connections.
+  /// Each call has an io_context to itself, and returns as soon as it is over: a look-up of a name may go on.
   response run(boost::asio::awaitable<response> work) {
-    std::unique_ptr<boost::asio::io_context> io;
-    {
-      const std::lock_guard lock{mutex_};
-      if (!free_.empty()) {
-        io = std::move(free_.back());
-        free_.pop_back();
-      }
-    }
-    if (!io) io = std::make_unique<boost::asio::io_context>(1);
+    std::unique_ptr<boost::asio::io_context> io = take();
     std::optional<response> out;
     std::exception_ptr failure;
+    bool over = false;
     otlpkit::co_spawn(*io, std::move(work), [&](std::exception_ptr e, response r) {
+      over = true;
       failure = std::move(e);
       if (!failure) out = std::move(r);
     });
     io->restart();
-    io->run();
+    while (!over && io->run_one() != 0) {
+    }
     {
       const std::lock_guard lock{mutex_};
       free_.push_back(std::move(io));
@@ -79,6 +76,28 @@ class blocking_client {
     if (failure) std::rethrow_exception(failure);
     return *std::move(out);
   }
+
+  /// The io_context another call has used last: it has that one's connections. One with a look-up under way would have
+  /// the next one wait for it, so there are several, up to a number.
+  std::unique_ptr<boost::asio::io_context> take() {
+    const std::lock_guard lock{mutex_};
+    const auto quiet = std::find_if(free_.rbegin(), free_.rend(), [](const auto& io) {
+      io->restart();
+      io->poll();
+      return io->stopped();
+    });
+    auto found = free_.begin();
+    if (quiet != free_.rend()) {
+      found = std::prev(quiet.base());
+    } else if (free_.size() < most_busy) {
+      return std::make_unique<boost::asio::io_context>(1);
+    }
+    std::unique_ptr<boost::asio::io_context> out = std::move(*found);
+    free_.erase(found);
+    return out;
+  }
+
+  static constexpr std::size_t most_busy = 16;
 
   client client_;
   std::mutex mutex_;

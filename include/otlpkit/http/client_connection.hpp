@@ -111,23 +111,11 @@ class client_connection {
   connection_books books;
 };
 
-class plain_client_connection final : public client_connection {
- public:
-  plain_client_connection(const boost::asio::any_io_executor& ex, std::string host, std::uint16_t port)
-      : client_connection{std::move(host), port}, stream_{ex} {}
-
-  boost::beast::tcp_stream& tcp() noexcept override { return stream_; }
-  boost::asio::awaitable<error_code> handshake() override { co_return error_code{}; }
-  boost::asio::awaitable<exchange_result> exchange(request::message& r, const client_options& options) override {
-    return http::detail::exchange(stream_, buffer, r, options);
-  }
-
- private:
-  boost::beast::tcp_stream stream_;
-};
-
 using connection_factory = std::function<std::unique_ptr<client_connection>(const boost::asio::any_io_executor&,
                                                                             std::string host, std::uint16_t port)>;
+/// Over TCP alone.
+[[nodiscard]] connection_factory plain_connections();
+
 using tls_connection_provider = connection_factory (*)(const client_tls&);
 
 /// Filled by including <otlpkit/http/tls.hpp> anywhere in the program, so that nothing else sees OpenSSL.

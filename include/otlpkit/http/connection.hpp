@@ -150,4 +150,7 @@ struct server_shared {
   std::vector<std::shared_ptr<asio::steady_timer>> waiting;
 };
 
+/// Takes connections until the acceptor is closed.
+asio::awaitable<void> accept_connections(std::shared_ptr<server_shared> shared, acceptor_ptr acceptor);
+
 }  // namespace otlpkit::inline OTLPKIT_ABI::http::detail

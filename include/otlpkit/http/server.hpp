@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/http/session.hpp>
+#include <otlpkit/http/connection.hpp>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -11,6 +12,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <exception>
 #include <memory>
 #include <utility>
 
@@ -74,3 +77,7 @@ class server {
 };
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::http
+
+#ifndef OTLPKIT_SEPARATE_COMPILATION
+#include <otlpkit/http/impl/server.hpp>
+#endif

@@ -1,0 +1,1 @@
+#include <otlpkit/http/src.hpp>
