@@ -16,8 +16,15 @@ class OtlpkitConan(ConanFile):
     topics = ("opentelemetry", "otlp", "tracing", "metrics", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"with_spdlog": [True, False], "with_sqlite": [True, False], "with_tls": [True, False]}
-    default_options = {"with_spdlog": False, "with_sqlite": False, "with_tls": True}
+    adapters = {
+        "postgres": "libpq/[>=14]",
+        "redis": "hiredis/[>=1 <2]",
+        "spdlog": "spdlog/[>=1.10 <2]",
+        "sqlite": "sqlite3/[>=3.40 <4]",
+        "tls": "openssl/[>=3 <4]",
+    }
+    options = {f"with_{name}": [True, False] for name in adapters}
+    default_options = {**{option: False for option in options}, "with_tls": True}
     no_copy_source = True
     exports_sources = "CMakeLists.txt", "cmake/*", "include/*", "otlpkit.pc.in", "LICENSE"
 
@@ -31,12 +38,9 @@ class OtlpkitConan(ConanFile):
     def requirements(self):
         self.requires("boost/[>=1.81 <2]", options={"header_only": True}, transitive_headers=True)
         self.requires("fmt/[>=9]", transitive_headers=True)
-        if self.options.with_spdlog:
-            self.requires("spdlog/[>=1.10 <2]", transitive_headers=True)
-        if self.options.with_sqlite:
-            self.requires("sqlite3/[>=3.40 <4]", transitive_headers=True)
-        if self.options.with_tls:
-            self.requires("openssl/[>=3 <4]", transitive_headers=True)
+        for name, library in self.adapters.items():
+            if self.options.get_safe(f"with_{name}"):
+                self.requires(library, transitive_headers=True)
 
     def validate(self):
         check_min_cppstd(self, 20)

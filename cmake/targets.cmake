@@ -43,7 +43,7 @@ endfunction()
 file(GLOB_RECURSE full_headers CONFIGURE_DEPENDS RELATIVE "${include_dir}" "${include_dir}/otlpkit/*.hpp")
 set(light_headers ${full_headers})
 list(FILTER light_headers INCLUDE REGEX
-  "^otlpkit/((otlpkit|fwd|version|config)\\.hpp|(core|trace|metrics|log|propagation|resilience|cache|lock|db|messaging)/.*)$")
+  "^otlpkit/((otlpkit|fwd|version|config)\\.hpp|(core|trace|metrics|log|propagation|resilience|cache|lock|db|messaging|canary)/.*)$")
 list(REMOVE_ITEM light_headers otlpkit/log/format.hpp)  # formatted messages are the part of log/ that wants fmt
 list(REMOVE_ITEM full_headers ${light_headers})
 

@@ -7,11 +7,4 @@
 #include <otlpkit/config.hpp>
 #include <otlpkit/log/macros.hpp>
 #include <otlpkit/metrics/macros.hpp>
-
-#ifdef OTLPKIT_DISABLE
-#include <otlpkit/trace/disabled.hpp>
-#else
-#include <otlpkit/trace/macros.hpp>
-#include <otlpkit/trace/span.hpp>
-#include <otlpkit/trace/traced.hpp>
-#endif
+#include <otlpkit/trace/trace.hpp>

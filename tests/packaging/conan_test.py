@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""conan_test.py PROJECT WORK COMPILER VERSION: runs conanfile.py from export to package.
+"""conan_test.py PROJECT WORK COMPILER VERSION ADAPTER...: runs conanfile.py from export to package.
 
 The conan modules are stand-ins that do what Conan 2 does with these calls: cache variables reach CMake, exports_sources
 limits what the build can see, the install goes to the package folder. Everything after that is the real CMake.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import types
 
-project, work, compiler, version = sys.argv[1:]
+project, work, compiler, version, *adapters = sys.argv[1:]
 problems = []
 
 
@@ -22,7 +22,8 @@ def check(truth, what):
 
 
 class Options(types.SimpleNamespace):
-    pass
+    def get_safe(self, name):
+        return getattr(self, name, None)
 
 
 class ConanFile:
@@ -114,11 +115,13 @@ check(exported > 10, f"only {exported} files exported")
 recipe.set_version()
 check(recipe.version == version, f"version is {recipe.version}, expected {version}")
 recipe.layout()
-for library in (None, "sqlite3", "spdlog"):
-    recipe.options = Options(with_spdlog=library == "spdlog", with_sqlite=library == "sqlite3", with_tls=True)
+check(set(recipe.options) == {f"with_{name}" for name in adapters}, f"options are {sorted(recipe.options)}")
+check(recipe.default_options.keys() == recipe.options.keys(), f"defaults are for {sorted(recipe.default_options)}")
+for chosen in ([], *([name] for name in adapters), adapters):
+    recipe.options = Options(**{f"with_{name}": name in chosen for name in adapters})
     recipe.required = {}
     recipe.requirements()
-    expected = {"boost", "fmt", "openssl"} | ({library} if library else set())
+    expected = {"boost", "fmt"} | {recipe.adapters[name].split("/")[0] for name in chosen}
     check(set(recipe.required) == expected, f"requires {sorted(recipe.required)}, expected {sorted(expected)}")
 recipe.validate()
 check(standards == [20], f"asks for C++ {standards}")

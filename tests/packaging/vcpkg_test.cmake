@@ -1,4 +1,4 @@
-# cmake -DPROJECT= -DWORK= -DCOMPILER= -DVERSION= -P vcpkg_test.cmake: runs the overlay port's portfile. The vcpkg_*
+# cmake -DPROJECT= -DWORK= -DCOMPILER= -DVERSION= -DADAPTERS= -P vcpkg_test.cmake: runs the overlay port's portfile. The vcpkg_*
 # functions are stand-ins that do what vcpkg does with these calls, in their release half; CMake behind them is real.
 cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE "${WORK}")
@@ -61,7 +61,7 @@ foreach(manifest IN ITEMS vcpkg.json packaging/vcpkg/ports/otlpkit/vcpkg.json)
 endforeach()
 list(REMOVE_DUPLICATES all_features)
 list(LENGTH all_features kinds)
-foreach(feature IN ITEMS spdlog sqlite tls)  # what has an adapter
+foreach(feature IN LISTS ADAPTERS)
   if(NOT all_features MATCHES "\"${feature}\"")
     message(FATAL_ERROR "no feature ${feature}")
   endif()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/otlpkit.hpp>
+#include <otlpkit/trace/trace.hpp>
 
 #include <concepts>
 #include <type_traits>
