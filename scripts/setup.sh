@@ -16,6 +16,7 @@ packages_of() {
   local build=(g++ cmake ninja-build libc6-dev boost libfmt-dev libsqlite3-dev libssl-dev)
   case $1 in
     examples) say "${build[@]}" ;;
+    clients) say libpq-dev libhiredis-dev ;;
     tests) say "${build[@]}" libpq-dev libhiredis-dev doctest-dev libspdlog-dev zlib1g-dev pkg-config openssl python3 python3-protobuf python3-opentelemetry-proto
       packages_of prometheus ;;
     prometheus) say prometheus ;;

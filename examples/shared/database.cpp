@@ -10,34 +10,10 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
-#include <vector>
+#include <utility>
 
 namespace shop {
 namespace {
-
-// Appended to, never changed: a database remembers the numbers it has seen.
-const std::vector<migration>& shop_migrations() {
-  static const std::vector<migration> all{
-      {1, R"sql(
-      CREATE TABLE products (
-        id         TEXT PRIMARY KEY,
-        name       TEXT NOT NULL,
-        price      BIGINT NOT NULL CHECK (price >= 0),  -- minor units
-        currency   TEXT NOT NULL,
-        stock      BIGINT NOT NULL CHECK (stock >= 0),
-        view_count BIGINT NOT NULL DEFAULT 0
-      );
-    )sql"},
-      {2, R"sql(
-      INSERT INTO products (id, name, price, currency, stock) VALUES
-        ('p-1001', 'Espresso cup', 1290, 'EUR', 40),
-        ('p-1002', 'Moka pot', 3450, 'EUR', 12),
-        ('p-1003', 'Hand grinder', 8900, 'EUR', 3),
-        ('p-1004', 'Copper kettle', 14900, 'EUR', 0);
-    )sql"},
-  };
-  return all;
-}
 
 std::string new_file() {
   std::string path = (std::filesystem::temp_directory_path() / "otlpkit-shop-XXXXXX").string();
@@ -64,7 +40,7 @@ otlpkit::postgres::connection connection_to(const std::string& url, const std::s
 
 }  // namespace
 
-void migrate(database_connection& connection) { migrate(connection, shop_migrations()); }
+void migrate(database_connection& connection) { migrate(connection, migrations_in(SHOP_MIGRATIONS)); }
 
 database::database() {
   const char* const asked = std::getenv("DATABASE_URL");
@@ -105,7 +81,9 @@ database_connection database::open() const {
   if (!url_.empty()) return database_connection{connection_to(url_, place_)};
 #endif
   // The path of the file is nobody's business.
-  return database_connection{otlpkit::sqlite::connection{place_, {.name_space = "shop"}}};
+  otlpkit::sqlite::connection c{place_, {.busy_timeout_ms = 20'000, .name_space = "shop"}};
+  c.run_script("PRAGMA synchronous = OFF");  // the file goes with the program: there is nothing to keep from a crash
+  return database_connection{std::move(c)};
 }
 
 }  // namespace shop

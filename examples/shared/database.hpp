@@ -3,14 +3,19 @@
 
 #include "shared/database_connection.hpp"
 
+#include <otlpkit/db/pool.hpp>
 #include <otlpkit/db/traced_db.hpp>
 
+#include <cstddef>
 #include <string>
 
 namespace shop {
 
 /// A connection that traces its statements, to SQLite or PostgreSQL. One thread at a time.
 using store = otlpkit::db::traced_db<database_connection>;
+
+/// Connections for many threads: `auto db = pool.acquire(); db->execute(...)`.
+using store_pool = otlpkit::db::pool<store>;
 
 /// The shop's database with schema and goods in it, gone when the program ends: an SQLite file, or with
 /// DATABASE_URL=postgres://user@host/database a schema of its own on that server. The SQL is the same for both.
@@ -24,6 +29,10 @@ class database {
 
   /// A connection of your own; each thread needs one.
   [[nodiscard]] store connect() const { return store{open()}; }
+  /// Connections to share, made when they are needed. It must not outlive the database.
+  [[nodiscard]] store_pool pool(std::size_t max_size = 8) const {
+    return store_pool{[this] { return connect(); }, {.name = "shop", .max_size = max_size}};
+  }
 
  private:
   [[nodiscard]] database_connection open() const;

@@ -36,6 +36,13 @@ class database_connection {
   void run_script(const std::string& sql) {
     std::visit([&](auto& c) { c.run_script(sql); }, one_);
   }
+  /// Whether it is lost, and can do nothing any more.
+  [[nodiscard]] bool broken() const noexcept {
+#if __has_include(<libpq-fe.h>)
+    if (const auto* const postgres = std::get_if<otlpkit::postgres::connection>(&one_)) return postgres->broken();
+#endif
+    return false;
+  }
   [[nodiscard]] bool usable() noexcept {
     return std::visit([](auto& c) { return c.usable(); }, one_);
   }

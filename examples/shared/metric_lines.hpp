@@ -36,12 +36,19 @@ class metric_lines final : public otlpkit::sdk::exporter {
     done({});
   }
 
-  /// "product.views{source=cache} 2", a line for each series and a few lines for metrics with many.
+  /// "product.views{source=cache} 2", a line for each series and a few lines for metrics with many. What the
+  /// decorators measure by themselves (db.client, http.client, otlpkit.cache and so on) is only counted.
   [[nodiscard]] std::string text() const {
     constexpr std::size_t most = 6;
     const std::lock_guard lock{mutex_};
     std::string out;
+    std::map<std::string, std::size_t> others;
     for (const auto& [metric, series] : metrics_) {
+      if (metric.starts_with("db.") || metric.starts_with("http.") || metric.starts_with("messaging.") ||
+          metric.starts_with("otlpkit.")) {
+        others[metric.substr(0, metric.find('.', metric.find('.') + 1))] += series.size();
+        continue;
+      }
       std::size_t n = 0;
       for (const auto& [labels, last] : series) {
         if (++n > most && series.size() > most + 1) break;
@@ -49,7 +56,9 @@ class metric_lines final : public otlpkit::sdk::exporter {
       }
       if (series.size() > most + 1) out += "  " + metric + " ... " + std::to_string(series.size()) + " series in all\n";
     }
-    return out;
+    std::string counted;
+    for (const auto& [group, series] : others) counted += ", " + std::to_string(series) + " of " + group + ".*";
+    return counted.empty() ? out : out + "  and the decorators' own: " + counted.substr(2) + "\n";
   }
 
   /// How many series of a metric were exported.

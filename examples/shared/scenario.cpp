@@ -7,7 +7,7 @@
 #include <otlpkit/telemetry.hpp>
 
 #ifndef OTLPKIT_DISABLE
-#include <otlpkit/export/console_tree.hpp>
+#include "shared/joined_tree.hpp"
 #endif
 
 #include <charconv>
@@ -29,8 +29,28 @@ struct scenario::state {
   bool shape = false;
   bool failed = false;
   int acts = 0;
+  std::function<void()> settle = [] {};
   std::shared_ptr<metric_lines> metrics = std::make_shared<metric_lines>();
+#ifndef OTLPKIT_DISABLE
+  std::shared_ptr<joined_tree> trees;
+#endif
   std::optional<otlpkit::telemetry> telemetry;
+
+  /// The terminal gets the traces as trees; an endpoint in the environment gets everything as well.
+  [[nodiscard]] otlpkit::settings settings() {
+    otlpkit::settings out{.service = name};
+#ifndef OTLPKIT_DISABLE
+    otlpkit::exporters::console_tree_options tree;
+    if (shape) {
+      tree.tree = otlpkit::exporters::tree_options::snapshot();
+      tree.colour = false;
+      tree.width = 0;
+    }
+    trees = std::make_shared<joined_tree>(std::move(tree));
+    out.exporters = {trees, metrics};
+#endif
+    return out;
+  }
 };
 
 namespace {
@@ -42,24 +62,6 @@ namespace {
   for (const std::string& fault : faults) std::fprintf(stderr, " %s", fault.c_str());
   std::fputs("\n", stderr);
   std::exit(2);
-}
-
-/// The terminal gets the traces as trees; an endpoint in the environment gets everything as well.
-otlpkit::settings settings_for(const std::string& name, bool shape, std::shared_ptr<metric_lines> metrics) {
-  otlpkit::settings s{.service = name};
-#ifndef OTLPKIT_DISABLE
-  otlpkit::exporters::console_tree_options tree;
-  if (shape) {
-    tree.tree = otlpkit::exporters::tree_options::snapshot();
-    tree.colour = false;
-    tree.width = 0;
-  }
-  s.exporters = {std::make_shared<otlpkit::exporters::console_tree>(std::move(tree)), std::move(metrics)};
-#else
-  static_cast<void>(shape);
-  static_cast<void>(metrics);
-#endif
-  return s;
 }
 
 }  // namespace
@@ -93,12 +95,14 @@ scenario::scenario(int argc, char** argv, std::string_view name, std::initialize
       usage_error("unknown argument \"" + std::string{argument} + "\"", name, s.faults);
     }
   }
-  s.telemetry.emplace(settings_for(s.name, s.shape, s.metrics));
+  s.telemetry.emplace(s.settings());
 }
 
 scenario::~scenario() = default;
 
 std::uint64_t scenario::seed() const noexcept { return state_->seed; }
+
+void scenario::after_each(std::function<void()> settle) { state_->settle = std::move(settle); }
 
 void scenario::act(std::string_view title, const std::function<void()>& act) {
   if (state_->fault.empty()) play(title, act);
@@ -113,6 +117,7 @@ void scenario::play(std::string_view title, const std::function<void()>& act) {
   std::printf("\n%d. %.*s\n", ++state_->acts, static_cast<int>(title.size()), title.data());
   try {
     act();
+    state_->settle();
   } catch (const std::exception& e) {
     expect(false, std::string{"no exception: "} + e.what());
   }
@@ -135,6 +140,14 @@ void scenario::expect_refused(std::string_view type, const std::function<void()>
     return;
   }
   expect(false, "the refusal " + std::string{type} + ", but the request was served");
+}
+
+void scenario::join(std::shared_ptr<const otlpkit::sdk::batch> spans) {
+#ifndef OTLPKIT_DISABLE
+  state_->trees->join(std::move(spans));
+#else
+  static_cast<void>(spans);
+#endif
 }
 
 void scenario::say(const std::string& line) const { std::printf("   %s\n", line.c_str()); }

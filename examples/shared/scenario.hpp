@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/config.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
+
+namespace otlpkit::inline OTLPKIT_ABI::sdk {
+class batch;
+}
 
 namespace shop {
 
@@ -25,6 +31,9 @@ class scenario {
 
   [[nodiscard]] std::uint64_t seed() const noexcept;
 
+  /// Called at the end of each act, before its trees are printed: to wait for what the act left running.
+  void after_each(std::function<void()> settle);
+
   /// Plays an act of the good path, unless one fault alone was asked for.
   void act(std::string_view title, const std::function<void()>& play);
   /// Plays a failure path.
@@ -37,6 +46,9 @@ class scenario {
 
   /// Prints a line of what happened.
   void say(const std::string& line) const;
+
+  /// Spans that another process recorded: they are shown in the trees of this act.
+  void join(std::shared_ptr<const otlpkit::sdk::batch> spans);
 
   /// Sends and prints what is left: traces, then metrics.
   /// \return main()'s exit status: 0 if every act did what it said

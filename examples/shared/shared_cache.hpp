@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/cache/memory_cache.hpp>
+#include "shared/json.hpp"
+
+#include <otlpkit/cache/time_to_live.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
-#include <mutex>
+#include <memory>
 #include <optional>
-#include <random>
 #include <stdexcept>
+#include <string>
 #include <string_view>
-#include <thread>
-#include <utility>
 
 namespace shop {
 
@@ -22,43 +21,54 @@ class cache_unavailable : public std::runtime_error {
   cache_unavailable() : std::runtime_error{"the shared cache does not answer"} {}
 };
 
-/// Stands in for a cache on the network: takes a little while, and can be told to fail.
-template <class Value>
-class shared_cache {
+/// Texts in a cache on the network: the Redis server that REDIS_URL=redis://... names, or a stand-in in this process
+/// that takes a little while for each call. What one object keeps no other sees, and it is gone with the object. From
+/// any thread.
+class shared_texts {
  public:
-  explicit shared_cache(std::uint64_t seed) : random_{seed} {}
+  /// \param seed of the stand-in's latencies. Throws std::runtime_error for a REDIS_URL that cannot be used.
+  explicit shared_texts(std::uint64_t seed);
+  ~shared_texts();
+  shared_texts(const shared_texts&) = delete;
+  shared_texts& operator=(const shared_texts&) = delete;
 
-  [[nodiscard]] std::optional<Value> get(std::string_view key) {
-    travel();
-    return entries_.get(key);
-  }
-  void set(std::string_view key, Value content, otlpkit::cache::time_to_live ttl) {
-    travel();
-    entries_.set(key, std::move(content), ttl);
-  }
-  bool erase(std::string_view key) {
-    travel();
-    return entries_.erase(key);
-  }
+  [[nodiscard]] std::optional<std::string> get(std::string_view key);
+  void set(std::string_view key, std::string_view text, otlpkit::cache::time_to_live ttl);
+  bool erase(std::string_view key);
 
-  /// From now on every call fails, or none does.
+  /// From now on every call fails with cache_unavailable, or none does.
   void take_down(bool down) noexcept { down_ = down; }
 
  private:
-  void travel() {
-    std::chrono::microseconds latency{};
-    {
-      const std::lock_guard lock{mutex_};
-      latency = std::chrono::microseconds{150 + random_() % 350};
-    }
-    std::this_thread::sleep_for(latency);
-    if (down_) throw cache_unavailable{};
-  }
+  struct places;
+  template <class Call>
+  auto there(Call call);
 
-  otlpkit::cache::memory_cache<Value> entries_;
-  std::mutex mutex_;
-  std::mt19937_64 random_;
+  std::unique_ptr<places> places_;
   std::atomic<bool> down_ = false;
+};
+
+/// Values in a cache that many processes share, as JSON: of any struct with BOOST_DESCRIBE_STRUCT.
+template <class Value>
+class shared_cache {
+ public:
+  explicit shared_cache(std::uint64_t seed) : texts_{seed} {}
+
+  [[nodiscard]] std::optional<Value> get(std::string_view key) {
+    const auto text = texts_.get(key);
+    if (!text) return std::nullopt;
+    return from_json<Value>(*text);
+  }
+  void set(std::string_view key, const Value& content, otlpkit::cache::time_to_live ttl) {
+    texts_.set(key, to_json(content), ttl);
+  }
+  bool erase(std::string_view key) { return texts_.erase(key); }
+
+  /// From now on every call fails with cache_unavailable, or none does.
+  void take_down(bool down) noexcept { texts_.take_down(down); }
+
+ private:
+  shared_texts texts_;
 };
 
 }  // namespace shop

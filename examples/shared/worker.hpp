@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -17,7 +18,8 @@ class worker {
  public:
   using job = std::function<void(store&)>;
 
-  explicit worker(const database& db) : db_{db.connect()}, thread_{[this] { run(); }} {}
+  /// \param db must live longer
+  explicit worker(const database& db) : database_{db}, thread_{[this] { run(); }} {}
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
   /// Does what is left first.
@@ -55,7 +57,8 @@ class worker {
       busy_ = true;
       lock.unlock();
       try {
-        work(db_);
+        if (!db_ || db_->broken()) db_.emplace(database_.connect());
+        work(*db_);
       } catch (const std::exception&) {
         // Nobody waits for an answer; the work's span has recorded what went wrong.
       }
@@ -65,7 +68,8 @@ class worker {
     }
   }
 
-  store db_;
+  const database& database_;
+  std::optional<store> db_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<job> jobs_;

@@ -81,6 +81,11 @@ inline awaitable<void> pause_up_to(unsigned most) {
   co_await timer.async_wait(asio::deferred);
 }
 
+inline awaitable<void> sleep_for(std::chrono::milliseconds d) {
+  asio::steady_timer timer{co_await asio::this_coro::executor, d};
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
 /// Never goes on by itself.
 inline awaitable<void> wait_for_ever() {
   asio::steady_timer timer{co_await asio::this_coro::executor, asio::steady_timer::time_point::max()};

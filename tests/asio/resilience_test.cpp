@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <asio/checks.hpp>
+#include <resilience/down.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -28,10 +29,6 @@ using otlpkit::retry_policy;
 using otlpkit::testing::manual_time;
 
 namespace {
-
-struct down : std::runtime_error {
-  down() : std::runtime_error{"down"} {}
-};
 
 /// A far end that fails so many times before it answers, and never at once.
 struct far_end {

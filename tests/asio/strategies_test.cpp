@@ -4,22 +4,18 @@
 #include <otlpkit/asio/chaos.hpp>
 #include <otlpkit/asio/fallback.hpp>
 #include <otlpkit/asio/hedge.hpp>
+#include <otlpkit/asio/pipeline.hpp>
 #include <otlpkit/asio/rate_limiter.hpp>
 #include <otlpkit/asio/timeout.hpp>
 #include <otlpkit/testing/manual_time.hpp>
 
 #include <doctest/doctest.h>
 
-#include <asio/checks.hpp>
+#include <asio/strategy_checks.hpp>
 #include <resilience/recorded.hpp>
-
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/system/system_error.hpp>
 
 #include <atomic>
 #include <chrono>
-#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,47 +29,6 @@ using otlpkit::rate_limiter;
 using otlpkit::timed_out_error;
 using otlpkit::timeout;
 using otlpkit::testing::manual_time;
-
-namespace {
-
-struct down : std::runtime_error {
-  down() : std::runtime_error{"down"} {}
-};
-
-awaitable<int> soon(int n) {
-  co_await asio::post(asio::use_awaitable);
-  co_return n;
-}
-awaitable<int> never() {
-  co_await wait_for_ever();
-  co_return 0;
-}
-
-/// Runs `work` until nothing is left to do but to wait, then cancels it; whether it was the cancellation that ended it.
-bool ends_when_cancelled(awaitable<void> work) {
-  asio::io_context io;
-  asio::cancellation_signal signal;
-  bool ended = false, aborted = false;
-  otlpkit::co_spawn(io, std::move(work), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
-                      ended = true;
-                      try {
-                        if (e) std::rethrow_exception(e);
-                      } catch (const boost::system::system_error& s) {
-                        aborted = s.code() == asio::error::operation_aborted;
-                      } catch (...) {
-                      }
-                    }));
-  while (io.poll() != 0) {
-  }
-  CHECK_FALSE(ended);
-  signal.emit(asio::cancellation_type::all);
-  while (io.poll() != 0) {
-  }
-  CHECK(ended);
-  return aborted;
-}
-
-}  // namespace
 
 TEST_CASE("coroutines wait for their permit without a thread, and one that is cancelled gives it back") {
   recorded out;
@@ -260,7 +215,8 @@ TEST_CASE("a slow call is made again, the first answer wins, and the loser is ca
   recorded out;
   manual_time time;
   std::vector<std::size_t> hedged;
-  const hedge twice{{.delay = 50ms, .on_hedging = [&](std::size_t n) { hedged.push_back(n); }, .time = &time}};
+  const otlpkit::pipeline twice{
+      "reads", hedge{{.delay = 50ms, .on_hedging = [&](std::size_t n) { hedged.push_back(n); }, .time = &time}}};
   run_one([&]() -> awaitable<void> {
     const otlpkit::span_guard caller{"caller"};
     int calls = 0;
@@ -280,6 +236,7 @@ TEST_CASE("a slow call is made again, the first answer wins, and the loser is ca
     const bool first = s.attributes.at("otlpkit.hedge.attempt") == 0;
     CHECK(s.attributes.contains("otlpkit.hedge.loser") == first);
     CHECK(recorded::events(s) == (first ? "" : "on_hedging"));
+    if (!first) CHECK(s.events[0].attributes.at("pipeline.name") == "reads");
     losers += first;
   }
   CHECK(losers == 1);
@@ -317,6 +274,18 @@ TEST_CASE("a call that answers in time is made once, failures are made good at o
   otlpkit::co_spawn(
       dies, [&]() -> awaitable<void> { co_await slow.execute([] { return never(); }); }, asio::detached);
   dies.poll();
+}
+
+TEST_CASE("how long calls take is learned from those that came to their end, not from those their caller gave up") {
+  manual_time time;
+  const hedge learns{{.delay = -1ms, .percentile_delay = 0.5, .time = &time}};
+  for (int i = 0; i < 30; ++i)
+    CHECK(ends_when_cancelled([&]() -> awaitable<void> { co_await learns.execute([] { return never(); }); }()));
+  CHECK(learns.delay() == -1ms);
+  run_one([&]() -> awaitable<void> {
+    for (int i = 0; i < 30; ++i) CHECK(co_await learns.execute([i] { return soon(i); }) == i);
+  });
+  CHECK(learns.delay() == 0ns);
 }
 
 TEST_CASE("on many threads, timeouts and hedges cancel what runs without touching it, and every span has its parent") {

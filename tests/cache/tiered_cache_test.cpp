@@ -1,75 +1,25 @@
 // SPDX-License-Identifier: MIT
 // emits: telemetry
 #include <otlpkit/cache/encoded_cache.hpp>
-#include <otlpkit/cache/memory_cache.hpp>
-#include <otlpkit/cache/tiered_cache.hpp>
 
 #include <doctest/doctest.h>
 
-#include "resilience/recorded.hpp"
+#include "cache/tiered_fixture.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <latch>
 #include <map>
-#include <memory>
 #include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
-using namespace std::chrono_literals;
-using otlpkit::cache::lookup_level;
-using otlpkit::cache::lookup_outcome;
-using otlpkit::cache::memory_cache;
-using otlpkit::cache::tiered_cache;
-using otlpkit::cache::tiered_cache_options;
-using otlpkit::cache::time_to_live;
-
 namespace {
-
-std::atomic<std::uint64_t> time_now{1'000'000'000};
-std::uint64_t manual_now() noexcept { return time_now; }
-void pass(std::chrono::nanoseconds d) { time_now += static_cast<std::uint64_t>(d.count()); }
-
-/// A shared cache that can be taken down.
-template <class Value>
-struct shared_cache {
-  memory_cache<Value> entries{{.now = &manual_now}};
-  std::atomic<bool> down{false};
-  std::function<void()> before_set{};
-  std::function<void()> before_erase{};  ///< once
-
-  std::optional<Value> get(std::string_view key) {
-    check();
-    return entries.get(key);
-  }
-  void set(std::string_view key, const Value& v, time_to_live ttl) {
-    check();
-    if (before_set) before_set();
-    entries.set(key, v, ttl);
-  }
-  bool erase(std::string_view key) {
-    check();
-    if (const auto first = std::exchange(before_erase, {})) first();
-    return entries.erase(key);
-  }
-  void check() const {
-    if (down) throw std::runtime_error{"the shared cache does not answer"};
-  }
-};
-
-int fail() { throw std::runtime_error{"the database does not answer"}; }
-
-tiered_cache_options plain(std::string name) {
-  return {.name = std::move(name), .ttl = 10s, .shared_ttl = 100s, .jitter = 0, .now = &manual_now};
-}
 
 std::optional<std::string> load_name(std::string_view id) {
   if (id == "u-1") return "Ada";
@@ -275,116 +225,6 @@ TEST_CASE("a value is refreshed ahead of its end by one lookup, in line or in th
   CHECK(detached == 1);
 }
 
-TEST_CASE("of many lookups of a key that nobody has one loads, and the others wait for it") {
-  recorded out;
-  tiered_cache<int> cache{plain("stampede")};
-  std::atomic<int> loads{0}, wrong{0}, shared_flights{0};
-  std::latch started{16};
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 16; ++i) {
-    threads.emplace_back([&] {
-      started.arrive_and_wait();
-      const auto found = cache.get("a", [&] {
-        ++loads;
-        // Until all others wait or the first came back, nobody else can have loaded.
-        std::this_thread::yield();
-        return 7;
-      });
-      if (*found != 7) ++wrong;
-      if (found.shared_flight()) ++shared_flights;
-    });
-  }
-  for (std::thread& t : threads) t.join();
-  CHECK(loads == 1);
-  CHECK(wrong == 0);
-  for (const auto& s : out.spans()) CHECK_FALSE(s.is_error());
-}
-
-TEST_CASE("those who wait get the loader's error, and the next lookup loads again") {
-  recorded out;
-  tiered_cache<int> cache{plain("failing")};
-  std::atomic<bool> go{false};
-  std::latch loading{1};
-  std::atomic<int> errors{0};
-  const auto count_error = [&](auto load) {
-    try {
-      static_cast<void>(cache.get("a", load));
-    } catch (const std::runtime_error&) {
-      ++errors;
-    }
-  };
-  std::thread leader{[&] {
-    count_error([&]() -> int {
-      loading.count_down();
-      while (!go) std::this_thread::yield();
-      return fail();
-    });
-  }};
-  loading.wait();
-  // Whether it comes while the leader loads or afterwards, it fails: by the leader's error or by its own.
-  std::thread follower{[&] { count_error([] { return fail(); }); }};
-  go = true;
-  leader.join();
-  follower.join();
-  CHECK(errors == 2);
-  CHECK(*cache.get("a", [] { return 2; }) == 2);
-}
-
-TEST_CASE("a value that was set or taken away while an older one was loading is not replaced by it") {
-  shared_cache<int> l2;
-  tiered_cache cache{l2, plain("overtaken")};
-  CHECK(*cache.get("a", [&] {
-    cache.erase("a");
-    return 1;
-  }) == 1);
-  CHECK_FALSE(l2.entries.get("a").has_value());
-  CHECK(*cache.get("a", [&] {
-    cache.set("a", 3);
-    return 2;
-  }) == 2);
-  CHECK(*cache.get("a", [] { return 9; }) == 3);
-  // Between the check and the write to the shared cache: what was written is taken back.
-  cache.erase("a");
-  l2.before_set = [&] {
-    l2.before_set = {};
-    cache.erase("a");
-  };
-  CHECK(*cache.get("a", [] { return 4; }) == 4);
-  CHECK_FALSE(l2.entries.get("a").has_value());
-  CHECK(*cache.get("a", [] { return 5; }) == 5);
-}
-
-TEST_CASE("a value that was set or taken away while a load failed stays so") {
-  tiered_cache_options o = plain("failed-load");
-  o.refresh_ahead = 0.5;
-  o.grace = 60s;
-  for (const auto later : {5s, 10s}) {  // a refresh, and a load with an old value to fall back on
-    tiered_cache<int> cache{o};
-    cache.set("a", 1);
-    pass(later);
-    CHECK(*cache.get("a", [&] {
-      cache.set("a", 2);
-      return fail();
-    }) == 1);
-    CHECK(*cache.get("a", [] { return 9; }) == 2);
-    pass(later);
-    CHECK(*cache.get("a", [&] {
-      cache.erase("a");
-      return fail();
-    }) == 2);
-    CHECK(*cache.get("a", [] { return 3; }) == 3);
-  }
-}
-
-TEST_CASE("what a lookup takes from the shared cache while a key is erased there is not kept") {
-  shared_cache<int> l2;
-  tiered_cache cache{l2, plain("erased")};
-  cache.set("a", 1);
-  l2.before_erase = [&] { CHECK(*cache.get("a", [] { return fail(); }) == 1); };
-  CHECK(cache.erase("a"));
-  CHECK(*cache.get("a", [] { return 2; }) == 2);
-}
-
 TEST_CASE("a loader that asks for its own key, and a key that is too long, go past the cache") {
   recorded out;
   tiered_cache_options o = plain("bypass");
@@ -400,29 +240,10 @@ TEST_CASE("a loader that asks for its own key, and a key that is too long, go pa
   const std::string binary{"\xff\0\x01", 3};
   CHECK(*cache.get(binary, [] { return 6; }) == 6);
   CHECK(*cache.get(binary, [] { return 7; }) == 6);
+  CHECK(cache.erase(binary));
   for (const auto& s : out.spans()) {
     for (const auto& [name, value] : s.attributes) CHECK(value.as_string().size() < 100);
   }
-}
-
-TEST_CASE("a lookup waits no longer than it may for another's load") {
-  tiered_cache_options o = plain("impatient");
-  o.max_wait = 1ms;
-  tiered_cache<int> cache{o};
-  std::atomic<bool> go{false};
-  std::latch loading{1};
-  std::thread leader{[&] {
-    static_cast<void>(cache.get("a", [&] {
-      loading.count_down();
-      while (!go) std::this_thread::yield();
-      return 1;
-    }));
-  }};
-  loading.wait();
-  CHECK(cache.get("a", [] { return 2; }).outcome() == lookup_outcome::bypass);
-  go = true;
-  leader.join();
-  CHECK(*cache.get("a", [] { return 3; }) == 1);
 }
 
 TEST_CASE("jitter shortens lifetimes, and only shortens them") {
@@ -574,41 +395,4 @@ TEST_CASE("thousands of random sequences end as a plain model of it says") {
       }
     }
   }
-}
-
-TEST_CASE("many threads that look up, set, erase and refresh see only values that were there") {
-  recorded out;
-  support::recording::queue(std::size_t{64} << 20, 200'000);
-  shared_cache<int> l2;
-  tiered_cache_options o = plain("threads");
-  o.max_entries = 8;
-  o.refresh_ahead = 0.1;
-  o.grace = 1s;
-  o.background = [](std::function<void()> fn) { std::thread{std::move(fn)}.join(); };
-  tiered_cache cache{l2, o};
-  std::atomic<int> wrong{0};
-  std::vector<std::thread> threads;
-  for (unsigned t = 0; t < 4; ++t) {
-    threads.emplace_back([&, t] {
-      std::minstd_rand random{t + 1};
-      for (int i = 0; i < 500; ++i) {
-        const int number = static_cast<int>(random() % 16);
-        const std::string key = std::to_string(number);
-        const auto what = random() % 20;
-        if (what == 0) cache.erase(key);
-        if (what == 1) cache.set(key, number);
-        if (what == 2) l2.down = !l2.down;
-        if (what == 3) pass(1s);
-        try {
-          const auto found = cache.get(key, [number, fails = what == 4] { return fails ? fail() : number; });
-          if (!found || *found != number) ++wrong;
-        } catch (const std::runtime_error&) {
-        }
-      }
-    });
-  }
-  for (std::thread& t : threads) t.join();
-  CHECK(wrong == 0);
-  CHECK(cache.size() <= 8);
-  CHECK(out.metric("otlpkit.cache.inflight_loads")["otlpkit.cache.name=threads"] == 0);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
+// emits: telemetry
 #include <otlpkit/cache/memory_cache.hpp>
 #include <otlpkit/cache/traced_cache.hpp>
 
-#include <support/telemetry_recording.hpp>
-
 #include <doctest/doctest.h>
+
+#include "db/recording.hpp"
 
 #include <memory>
 #include <optional>
@@ -56,6 +57,28 @@ TEST_CASE("lookups say hit or miss, and every call is a span named after the cac
 
     cache.erase products [otlpkit.cache.name=products otlpkit.cache.outcome=hit]
   )") == "");
+  auto lookups = metric_points::by(out.metric("otlpkit.cache.lookups"), "otlpkit.cache.outcome");
+  CHECK(lookups["hit"].integer == 1);
+  CHECK(lookups["miss"].integer == 1);
+  CHECK(lookups["hit"].labels["otlpkit.cache.name"] == "products");
+}
+
+TEST_CASE("keys and values never reach the span, however long they are and whatever is in them") {
+  recording out;
+  memory_cache<std::string> memory;
+  traced_cache cache{memory, {.name = "secrets"}};
+  for (const std::string& key : {std::string(1 << 20, 'k'), std::string{"\xff\0\r\n'\"", 6}, std::string{}}) {
+    cache.set(key, "s3cret" + key);
+    CHECK(cache.get(key) == "s3cret" + key);
+    CHECK(cache.erase(key));
+    CHECK_FALSE(cache.get(key).has_value());
+  }
+  for (const auto& span : out.take()) {
+    for (const auto& [name, value] : span.attributes) {
+      CHECK((name == "otlpkit.cache.name" || name == "otlpkit.cache.outcome"));
+      CHECK(value.as_string().size() < 10);
+    }
+  }
 }
 
 TEST_CASE("a failing cache shows in the span, and its exception goes on") {

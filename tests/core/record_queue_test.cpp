@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <otlpkit/core/record_queue.hpp>
+#include "record_queue.hpp"
+
 #include <otlpkit/trace/span.hpp>
 
 #include <support/span_recording.hpp>
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstring>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -21,46 +21,9 @@
 #include <vector>
 
 using namespace otlpkit;
+using namespace queue_test;
 using detail::producer;
 using detail::record_queue;
-
-namespace {
-
-constexpr std::size_t plenty = std::size_t{1} << 30;
-
-/// Records `text`; false when it was dropped.
-bool record(record_queue& q, producer& p, std::string_view text, std::uint16_t scope = 0) {
-  wire::byte* const at = q.reserve(p, text.size());
-  if (at == nullptr) return false;
-  std::memcpy(at, text.data(), text.size());
-  q.commit(p, at + text.size(), scope);
-  return true;
-}
-
-std::vector<std::string> drain(record_queue& q) {
-  std::vector<std::string> out;
-  q.drain([&out](std::uint16_t, std::string_view bytes) {
-    out.emplace_back(bytes);
-    return true;
-  });
-  return out;
-}
-
-std::uint64_t drops(record_queue& q) {
-  const detail::record_drops d = q.dropped();
-  return d.queue_full + d.too_large;
-}
-
-/// A queue as the program has one: it is never destroyed.
-record_queue& new_queue(std::size_t bytes = plenty, std::int64_t items = INT64_MAX / 2) {
-  static auto* const all = new std::vector<record_queue*>;
-  record_queue& q = *all->emplace_back(new record_queue);
-  q.max_bytes.store(bytes, platform::relaxed);
-  q.max_items.store(items, platform::relaxed);
-  return q;
-}
-
-}  // namespace
 
 TEST_CASE("records come out whole, in order, with their scope") {
   record_queue& q = new_queue();
@@ -203,115 +166,6 @@ TEST_CASE("what an idle thread recorded is seen without its help") {
   CHECK(drain(q) == std::vector<std::string>{"two"});
   q.retire(idle);
   CHECK(drain(q).empty());
-}
-
-TEST_CASE("overload keeps memory within the budget and counts what it drops") {
-  constexpr std::size_t budget = 1 << 20;
-  record_queue& q = new_queue(budget);
-  std::vector<producer> threads(20);
-  std::uint64_t recorded = 0;
-  for (int i = 0; i < 2'000; ++i) {
-    for (producer& p : threads) {
-      record(q, p, std::string(100, 'x'));
-      ++recorded;
-      CHECK(q.memory() <= budget);
-    }
-  }
-  const std::uint64_t kept = drain(q).size();
-  CHECK(kept > budget / 100 / 4);  // a good part of the budget is used
-  CHECK(kept + drops(q) == recorded);
-  CHECK(q.dropped().too_large == 0);
-
-  for (producer& p : threads) q.retire(p);  // after the overload there is room again
-  drain(q);
-  producer late{};
-  CHECK(record(q, late, "again"));
-  q.retire(late);
-  CHECK(drain(q).size() == 1);
-  CHECK(kept + drops(q) == recorded);
-}
-
-TEST_CASE("the number of waiting records is bounded to a chunk per thread") {
-  record_queue& q = new_queue(plenty, 1'000);
-  producer p{};
-  for (int i = 0; i < 100'000; ++i) record(q, p, "0123456789");
-  const std::uint64_t kept = drain(q).size();
-  CHECK(kept >= 1'000);
-  CHECK(kept <= 1'000 + detail::chunk::largest / 18);
-  CHECK(kept + drops(q) == 100'000);
-  CHECK(record(q, p, "room again"));
-  q.retire(p);
-  drain(q);
-}
-
-TEST_CASE("a record larger than the whole budget is dropped as too large") {
-  record_queue& q = new_queue(64 << 10);
-  producer p{};
-  CHECK_FALSE(record(q, p, std::string(100'000, 'x')));
-  CHECK(q.dropped().too_large == 1);
-  CHECK(record(q, p, "small"));
-  CHECK_FALSE(record(q, p, std::string(100'000, 'x')));
-  CHECK(q.dropped().too_large == 2);
-  CHECK(q.dropped().queue_full == 0);
-  q.retire(p);
-  CHECK(drain(q).size() == 1);
-  CHECK(q.dropped().too_large == 2);
-}
-
-TEST_CASE("a thread that never found room leaves its drops behind and nothing else") {
-  record_queue& q = new_queue(4096);
-  producer first{};
-  record(q, first, "takes the only chunk");
-  for (int i = 0; i < 100; ++i) {
-    producer unlucky{};
-    CHECK_FALSE(record(q, unlucky, "x"));
-    CHECK_FALSE(record(q, unlucky, "x"));
-    q.retire(unlucky);
-  }
-  CHECK(q.dropped().queue_full == 200);
-  q.retire(first);
-  drain(q);
-  CHECK(q.dropped().queue_full == 200);
-}
-
-TEST_CASE("the reader is woken once per drain, when enough waits or something is dropped") {
-  static std::atomic<int> calls;
-  calls = 0;
-  record_queue& q = new_queue(plenty, 5'000);
-  q.wake_items.store(1'000, platform::relaxed);
-  q.wake.store([]() noexcept { ++calls; }, platform::relaxed);
-  producer p{};
-  for (int i = 0; i < 100; ++i) record(q, p, "0123456789");
-  CHECK(calls == 0);
-  for (int i = 0; i < 100'000; ++i) record(q, p, "0123456789");
-  CHECK(calls == 1);
-  drain(q);
-  for (int i = 0; i < 100'000; ++i) record(q, p, "0123456789");
-  CHECK(calls == 2);
-  q.retire(p);
-  drain(q);
-}
-
-TEST_CASE("a reader that looks again by itself is woken only when much waits, and again once it does not") {
-  static std::atomic<int> calls;
-  calls = 0;
-  record_queue& q = new_queue(plenty, 40'000);
-  q.wake_items.store(100, platform::relaxed);
-  q.wake.store([]() noexcept { ++calls; }, platform::relaxed);
-  q.reader_looks_again(true);
-  producer p{};
-  for (int i = 0; i < 8'000; ++i) record(q, p, "0123456789");
-  CHECK(q.waiting() > 100);
-  CHECK(calls == 0);
-  for (int i = 0; i < 12'000; ++i) record(q, p, "0123456789");
-  CHECK(q.waiting() > 10'000);  // a quarter of what may wait
-  CHECK(calls == 1);
-  drain(q);
-  q.reader_looks_again(false);
-  for (int i = 0; i < 8'000; ++i) record(q, p, "0123456789");
-  CHECK(calls == 2);
-  q.retire(p);
-  drain(q);
 }
 
 TEST_CASE("a reader of closed chunks leaves alone what is being filled, until its thread has ended") {

@@ -7,15 +7,13 @@
 #include <doctest/doctest.h>
 
 #include "db/recording.hpp"
+#include "db/remote.hpp"
 
-#include <array>
 #include <chrono>
 #include <cstdint>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 using otlpkit::db::connection_info;
@@ -44,26 +42,6 @@ traced_db<otlpkit::sqlite::connection> with_items() {
 std::int64_t items_in(traced_db<otlpkit::sqlite::connection>& db) {
   return db.wrapped().query("SELECT count(*) FROM items", {}).at(0, 0).integer;
 }
-
-/// A server somewhere, which answers what it is told.
-struct remote {
-  connection_info about{.system_name = "postgresql",
-                        .name_space = "shop|public",
-                        .server_address = "db.example",
-                        .server_port = 5433,
-                        .peer_address = "192.0.2.7",
-                        .peer_port = 5433};
-  bool broken = false;
-  [[nodiscard]] const connection_info& info() const { return about; }
-  result query(std::string_view, parameters) {
-    if (broken) throw otlpkit::db::error{"57P01", "terminating connection"};
-    return result{{"a"}};
-  }
-  std::int64_t execute(std::string_view, parameters) {
-    if (broken) throw std::runtime_error{"connection reset"};
-    return 1;
-  }
-};
 
 }  // namespace
 
@@ -208,6 +186,36 @@ TEST_CASE("a commit that fails is rolled back") {
   CHECK_NOTHROW(static_cast<void>(db.transaction()));
 }
 
+TEST_CASE("a connection that is lost is not asked to roll back: one failure is one error") {
+  struct fragile {
+    connection_info about{.system_name = "postgresql", .name_space = "shop"};
+    bool gone = false;
+    [[nodiscard]] const connection_info& info() const { return about; }
+    [[nodiscard]] bool broken() const noexcept { return gone; }
+    result query(std::string_view, parameters) { return result{}; }
+    std::int64_t execute(std::string_view sql, parameters) {
+      if (sql.starts_with("UPDATE")) gone = true;
+      if (gone) throw otlpkit::db::error{"08006", "server closed the connection unexpectedly"};
+      return 0;
+    }
+  };
+  recording out;
+  traced_db db{fragile{}};
+  try {
+    auto tx = db.transaction();
+    auto part = tx.savepoint();
+    db.execute("UPDATE items SET name = $1", "jug");
+    FAIL("it is not lost");
+  } catch (const otlpkit::db::error& e) {
+    CHECK(is_connection_failure(e));
+  }
+  CHECK(db.broken());
+  const auto spans = out.take();
+  CHECK(spans.size() == 3);
+  CHECK(only(spans, "UPDATE items").is_error());
+  CHECK_FALSE(only(spans, "BEGIN").is_error());
+}
+
 TEST_CASE("a part of a transaction can be undone by itself, by name or by leaving its scope") {
   recording out;
   auto db = with_items();
@@ -263,6 +271,9 @@ TEST_CASE("failures that another transaction caused are told from others") {
   for (const char* code : {"40001", "40P01", "5", "517", "6"}) CHECK(is_serialization_failure(error{code, ""}));
   for (const char* code : {"23505", "57014", "1", "2067", "", "x", "99999999999"})
     CHECK_FALSE(is_serialization_failure(error{code, ""}));
+  using otlpkit::db::is_connection_failure;
+  for (const char* code : {"08006", "08001", "57P01"}) CHECK(is_connection_failure(error{code, ""}));
+  for (const char* code : {"57014", "40001", "8", "08", ""}) CHECK_FALSE(is_connection_failure(error{code, ""}));
 }
 
 TEST_CASE("a batch is one span with its size, and a batch of one is none") {
@@ -314,103 +325,4 @@ TEST_CASE("a slow statement gets an event, a quick one does not") {
   traced_db never{remote{}, {.slow_query = std::chrono::nanoseconds{0}}};
   static_cast<void>(never.query("SELECT a FROM t WHERE b = $1", 1));
   CHECK(only(out.take(), "SELECT t").events.empty());
-}
-
-TEST_CASE("what is said of a statement belongs to its text, its dialect and whether it has parameters") {
-  recording out;
-  traced_db postgres{remote{}};
-  remote other;
-  other.about.system_name = "mysql";
-  traced_db mysql{other};
-  const std::string buffer_of_one = "SELECT a FROM t WHERE b = \"x\"";
-  std::string buffer = buffer_of_one;
-  const auto text = [&](auto& db, const auto&... values) {
-    static_cast<void>(db.query(buffer, values...));
-    return std::string{out.take().back().attributes.at("db.query.text").as_string()};
-  };
-  for (int again = 0; again < 2; ++again) {
-    CHECK(text(postgres) == buffer_of_one);
-    CHECK(text(mysql) == "SELECT a FROM t WHERE b = ?");
-    CHECK(text(mysql, 1) == buffer_of_one);
-    buffer.back() = '\'';  // other text of the same length at the same place
-    buffer[buffer.size() - 3] = '\'';
-    CHECK(text(postgres) == "SELECT a FROM t WHERE b = ?");
-    buffer = buffer_of_one;
-  }
-}
-
-TEST_CASE("statements that are never the same do not fill memory, nor do they mix up what is said of others") {
-  recording out;
-  traced_db db{remote{}};
-  for (int i = 0; i < 5'000; ++i) static_cast<void>(db.query("SELECT a FROM t" + std::to_string(i)));
-  for (const auto& span : out.take())
-    CHECK(span.attributes.at("db.query.text") == "SELECT a FROM " + std::string{span.name.substr(7)});
-  auto& table = otlpkit::db::detail::global_plans;
-  CHECK(table.size() <= table.capacity);
-  CHECK(table.size() > table.capacity / 2);
-}
-
-TEST_CASE("long statements are shown in part, cut between characters, and never a literal of them") {
-  recording out;
-  traced_db db{remote{}};
-  const auto text_of = [&](const std::string& sql, const auto&... values) {
-    static_cast<void>(db.query(sql, values...));
-    return std::string{out.take().back().attributes.at("db.query.text").as_string()};
-  };
-  const std::string start = "SELECT a FROM t WHERE b = ";
-  CHECK(text_of(start + "'" + std::string(std::size_t{1} << 20, 's') + "'") == start + "?...");
-  std::string umlauts = start;
-  while (umlauts.size() < 8'192) umlauts += "\u00fc";
-  for (int shift = 0; shift < 2; ++shift, umlauts.insert(7, 1, 'x')) {
-    const std::string shown = text_of(umlauts, 1);
-    CHECK(shown.size() <= 4'099);
-    CHECK(shown.size() >= 4'095);
-    CHECK(shown.find("\uFFFD") == std::string::npos);
-  }
-}
-
-TEST_CASE("threads that run the same and other statements each get what is said of theirs") {
-  recording out;
-  support::recording::queue(std::size_t{64} << 20, 1'000'000);
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([t] {
-      traced_db db{remote{}};
-      for (int i = 0; i < 500; ++i) {
-        static_cast<void>(db.query("SELECT a FROM shared WHERE b = $1", i));
-        static_cast<void>(db.query("SELECT a FROM own_" + std::to_string(t * 1'000 + i % 300)));
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  const auto spans = out.take();
-  CHECK(spans.size() == 4'000);
-  for (const auto& span : spans)
-    REQUIRE(std::string{span.attributes.at("db.query.text").as_string()}.starts_with("SELECT a FROM " +
-                                                                                     std::string{span.name.substr(7)}));
-}
-
-TEST_CASE("random literals never reach what is recorded, whatever stands around them") {
-  constexpr std::array around{"SELECT a FROM t WHERE b = ",
-                              "INSERT INTO t VALUES (1, ",
-                              "/* c */ UPDATE t SET a = ",
-                              "SELECT \"q\"\"x\" FROM t -- '\n WHERE ",
-                              "SELECT $$x$$, ",
-                              "SELECT e'\\'', "};
-  constexpr std::array quotes{"'", "$$", "$tag$", "E'", "N'", "x'"};
-  std::mt19937_64 random{7};
-  recording out;
-  traced_db db{remote{}};
-  for (int i = 0; i < 500; ++i) {
-    std::string secret = "s3cret";
-    for (int c = 0; c < 8; ++c) secret += static_cast<char>('a' + random() % 26);
-    const std::string quote = quotes[random() % quotes.size()];
-    const std::string close = quote.front() == '$' ? quote : "'";
-    static_cast<void>(
-        db.query(around[random() % around.size()] + quote + secret + (random() % 4 == 0 ? "" : close) + " AND c"));
-  }
-  for (const auto& span : out.take()) {
-    REQUIRE(std::string{span.attributes.at("db.query.text").as_string()}.find("s3cret") == std::string::npos);
-    REQUIRE(span.name.find("s3cret") == std::string::npos);
-  }
 }

@@ -1,20 +1,27 @@
 #!/usr/bin/env python3
-"""check_telemetry_table.py PAGE... FOLDER: whether the tables of the pages are what the tests emitted.
+"""check_telemetry_table.py [--services] [--of LIST] PAGE... FOLDER: whether the tables of the pages are what the tests emitted.
 
 PAGE has tables by section ("## Title"); the first header cell says what a table lists: span, attribute, event, metric, log
 event or log attribute. Names stand in backticks in the first cell. In the name of a span `{key}` is the value of that
 attribute of the span, and NAME any text. FOLDER has what tests emitted, by tests/support/emitted.hpp. Everything emitted
-must be in a table, with the kind, type, instrument and unit it says; rows that no test emitted are named. What stands
-under "Everywhere" may occur in all sections. Events may occur on any span, as decorators add them to the current one;
+must be in a table, with the kind, type, instrument and unit it says, and every row must have been emitted, with each
+attribute it names; rows that end with <!-- services --> only where the tests with real servers ran (--services). LIST
+names the files of FOLDER that count, a line each: others are of tests that are no more. What stands under "Everywhere" may occur in all sections. Events may occur on any span, as decorators add them to the current one;
 spans called "caller" are the tests' own, of which any section may know the attributes.
 """
+import argparse
 import json
 import pathlib
 import re
 import sys
 
 COMMON = "Everywhere"
-pages, folder = [pathlib.Path(p) for p in sys.argv[1:-1]], pathlib.Path(sys.argv[-1])
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--services", action="store_true")
+arguments.add_argument("--of", type=pathlib.Path)
+arguments.add_argument("paths", type=pathlib.Path, nargs="+")
+given = arguments.parse_args()
+*pages, folder = given.paths
 trouble = []
 
 
@@ -136,9 +143,10 @@ def check_span(span, sections, common):
                 rows, wrong = rows + more, wrong + bad
             if span["kind"] not in re.findall(r"\w+", row.cells[1]):
                 wrong.append(f"it is {span['kind']}, its row ({row.place}) says {row.cells[1]}")
-            if best is None or len(wrong) < len(best[1]):
-                best = ([(row, None), *rows], wrong)
-    return best or ([], ["no row has its name"])
+            literal = len(re.sub(r"\{[^}]+\}", "", pattern))  # of two that fit as well, the name that says more
+            if best is None or (len(wrong), -literal) < best[0]:
+                best = ((len(wrong), -literal), [(row, None), *rows], wrong)
+    return best[1:] if best else ([], ["no row has its name"])
 
 
 def check_metric(metric, sections):
@@ -185,7 +193,7 @@ def unseen(sections):
     for section in sections:
         for kind, table in section.tables.items():
             for name, row in table.items():
-                if row.optional:
+                if row.optional and not given.services:
                     continue
                 if not row.seen:
                     yield f"{row.place}: no test emitted the {kind} {name} ({section.title})"
@@ -198,7 +206,12 @@ def unseen(sections):
 sections = [s for page in pages for s in read(page)]
 common = next((s for s in sections if s.title == COMMON), Section(COMMON))
 count = 0
-for file in sorted(folder.glob("*.jsonl")):
+files = sorted(folder.glob("*.jsonl"))
+if given.of is not None:
+    files = [folder / name for name in given.of.read_text(encoding="utf-8").split()]
+    trouble += [f"{f.name}: the test told nothing" for f in files if not f.exists()]
+    files = [f for f in files if f.exists()]
+for file in files:
     for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
         item = json.loads(text)
         what = next(k for k in ("span", "metric", "log") if k in item)
@@ -212,6 +225,7 @@ for file in sorted(folder.glob("*.jsonl")):
             if key is not None:
                 row.keys_seen.add(key)
         trouble += [f"{file.stem}: {what} {item[what]!r}: {w}" for w in wrong]
+trouble += unseen(sections)
 trouble = list(dict.fromkeys(trouble))
-print(*unseen(sections), *trouble, f"{count} records, {len(trouble)} not as the table says", sep="\n")
+print(*trouble, f"{count} records, {len(trouble)} not as the table says", sep="\n")
 sys.exit(bool(trouble) or count == 0)

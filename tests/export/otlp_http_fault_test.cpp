@@ -453,7 +453,7 @@ TEST_CASE("shutdown does not sit out a back-off, but respects a Retry-After") {
 }
 
 TEST_CASE("a receiver's count and the exporter's books agree under a mix of faults") {
-  std::vector<step> script;
+  std::vector<step> script{step{.what = kind::close_at_once}};
   for (int i = 0; i < 60; ++i) {
     script.push_back(step{});
     if (i % 3 == 0) script.push_back(step{.status = 503});
@@ -477,5 +477,7 @@ TEST_CASE("a receiver's count and the exporter's books agree under a mix of faul
   CHECK(dropped == lost);
   CHECK(client.counters().delivered + dropped == 300);
   CHECK(client.counters().batches == 100);
-  CHECK(client.counters().requests == server.requests().size());
+  // Which connection meets a step that closes it depends on who is first: before its request is read, or after it.
+  CHECK(server.closed_at_once() > 0);
+  CHECK(client.counters().requests == server.requests().size() + server.closed_at_once());
 }

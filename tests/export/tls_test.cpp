@@ -164,19 +164,9 @@ TEST_CASE("a client certificate opens a server that asks for one, and without it
 }
 
 TEST_CASE("files that cannot be used are refused by name") {
-  test_authority authority;
-  const auto good = authority.issue("good", "");
-  const auto other = authority.issue("other", "");
-  const auto locked = authority.issue("locked", "", true);
-  const std::string missing = authority.path("missing.pem");
-  const std::string garbage = authority.path("garbage.pem");
-  std::ofstream{garbage} << "not a certificate";
-
-  const auto names = [](const std::string& message, const std::string& setting, const std::string& file) {
-    if (message.find(setting) == 0 && message.find(file) != std::string::npos) return true;
-    MESSAGE(message);
-    return false;
-  };
+  const unlike_files files;
+  const auto& [authority, good, other, locked, missing, garbage] = files;
+  const auto names = &unlike_files::named;
   CHECK(names(refused({.certificate = missing}), "otlp_http.tls.certificate", missing));
   CHECK(names(refused({.certificate = garbage}), "otlp_http.tls.certificate", garbage));
   CHECK(names(refused({.client_certificate = missing, .client_key = good.key}), "otlp_http.tls.client_certificate",

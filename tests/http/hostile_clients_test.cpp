@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <otlpkit/http/session.hpp>
+
 #include "support/http_service.hpp"
 #include "support/sanitized.hpp"
 
@@ -8,8 +10,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
+#include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -42,6 +48,20 @@ std::size_t resident_bytes() {
 }
 
 }  // namespace
+
+#if !OTLPKIT_TEST_SANITIZED
+/// What this thread may still allocate before there is no more memory; below zero: anything.
+static constinit thread_local long allocations_left = -1;
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (allocations_left == 0) throw std::bad_alloc{};
+  if (allocations_left > 0) --allocations_left;
+  if (void* const p = std::malloc(size != 0 ? size : 1)) return p;
+  throw std::bad_alloc{};
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+#endif
 
 TEST_CASE("malformed requests get a clear 4xx, and others are served meanwhile") {
   fixture f;
@@ -196,3 +216,50 @@ TEST_CASE("more connections than allowed are told so at once") {
   while (f.server.connections() != 1) std::this_thread::yield();
   CHECK(f.get("/products/1").result_int() == 200);
 }
+
+TEST_CASE("a connection that cannot be started is closed, and the next is served") {
+  struct short_of_memory final : http::detail::session_maker {  // in the place of TLS
+    void start(const std::shared_ptr<http::detail::server_shared>& shared, tcp::socket socket,
+               http::peer from) override {
+      if (++asked <= 3) throw std::bad_alloc{};
+      http::detail::start_session<http::detail::plain_layer>(shared, std::move(socket), std::move(from));
+    }
+    int asked = 0;
+  };
+  http::detail::installed_server_tls.store([](const http::server_tls&) -> std::unique_ptr<http::detail::session_maker> {
+    return std::make_unique<short_of_memory>();
+  });
+  http::server_options options = fixture::quick();
+  options.tls.certificate = "not looked at";
+  fixture f{options};
+  for (int i = 0; i < 3; ++i) CHECK(f.status("GET /products/1 HTTP/1.1\r\nHost: x\r\n\r\n").empty());
+  CHECK(f.server.connections() == 0);
+  CHECK(f.get("/products/1").result_int() == 200);
+}
+
+#if !OTLPKIT_TEST_SANITIZED
+TEST_CASE("a connection for which memory ends, wherever it does, is not counted as open") {
+  asio::io_context io;
+  tcp::acceptor door{io, {asio::ip::address_v4::loopback(), 0}};
+  const auto shared =
+      std::make_shared<http::detail::server_shared>(io.get_executor(), http::router{}, fixture::quick());
+  int failures = 0;
+  for (bool failed = true; failed; ++failures) {
+    tcp::socket client{io};
+    client.connect(door.local_endpoint());
+    tcp::socket accepted = door.accept(asio::make_strand(io));
+    allocations_left = failures;
+    try {
+      http::detail::start_session<http::detail::plain_layer>(shared, std::move(accepted), http::peer{});
+      failed = false;
+    } catch (const std::bad_alloc&) {
+    }
+    allocations_left = -1;
+    CHECK(shared->connections() == (failed ? 0 : 1));
+  }
+  CHECK(failures > 3);
+  shared->close(true);
+  io.run();
+  CHECK(shared->connections() == 0);
+}
+#endif

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace http_service;
@@ -160,6 +161,30 @@ TEST_CASE("statuses, exceptions and unknown methods become what the conventions 
   CHECK(attribute(spans[0], "server.address") == "a.example");
   CHECK(attribute(spans[0], "server.port") == "81");
   CHECK(attribute(spans[0], "http.request.header.x-tenant").find("t1") != std::string::npos);
+  CHECK(f.status("BREW /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") == "HTTP/1.1 404 Not Found");
+  CHECK(f.spans(1)[0].name == "HTTP");
+}
+
+TEST_CASE("a client's template is on its spans and in its metrics, behind HTTP where the method is not known") {
+  otlpkit::sdk::metric_reader reader;
+  fixture f;
+  http::request::message brew{boost::beast::http::verb::get, "/", 11};
+  brew.method_string("BREW");
+  const auto refused =
+      asio::co_spawn(f.io, f.client.send(std::move(brew), f.url("/products/1"), "/products/{id}"), asio::use_future);
+  const auto echoed =
+      asio::co_spawn(f.io, f.client.post(f.url("/echo"), "tea", "text/plain", "/{what}"), asio::use_future);
+  const auto spans = f.spans(4);
+  CHECK(std::any_of(spans.begin(), spans.end(), [](const auto& s) {
+    return s.name == "HTTP /products/{id}" && attribute(s, "url.template") == "/products/{id}";
+  }));
+  const auto out = reader.collect(1);
+  support::emitted_metrics(out);
+  for (const char* name : {"http.client.request.duration", "http.client.active_requests",
+                           "http.client.request.body.size", "http.client.response.body.size"}) {
+    CAPTURE(name);
+    CHECK(metric_points::by(metric_points::named(out, name), "url.template").contains("/{what}"));
+  }
 }
 
 TEST_CASE("trace, baggage and deadline go through a service to the next") {

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -17,6 +16,7 @@
 using namespace http_service;
 using otlpkit_test::certificate_files;
 using otlpkit_test::test_authority;
+using otlpkit_test::unlike_files;
 
 namespace {
 
@@ -187,19 +187,10 @@ TEST_CASE("limits, refusals, pipelining and draining are the same over TLS") {
 }
 
 TEST_CASE("files that cannot be used are refused by name when a server or a client is made") {
-  test_authority authority;
-  const auto good = authority.issue("good", "");
-  const auto other = authority.issue("other", "");
-  const auto locked = authority.issue("locked", "", true);
-  const std::string missing = authority.path("missing.pem");
-  const std::string garbage = authority.path("garbage.pem");
-  std::ofstream{garbage} << "not a certificate";
-  const auto names = [](const std::string& message, const std::string& setting, const std::string& file) {
-    if (message.starts_with(setting + ":") && message.find(file) != std::string::npos) return true;
-    MESSAGE(message);
-    return false;
-  };
-  const auto server = [](const http::server_tls& files) { return refused(http::server_options{.tls = files}); };
+  const unlike_files files;
+  const auto& [authority, good, other, locked, missing, garbage] = files;
+  const auto names = &unlike_files::named;
+  const auto server = [](const http::server_tls& own) { return refused(http::server_options{.tls = own}); };
   CHECK(names(server({.certificate = missing, .key = good.key}), "tls.certificate", missing));
   CHECK(names(server({.certificate = garbage, .key = good.key}), "tls.certificate", garbage));
   CHECK(names(server({.certificate = good.certificate, .key = missing}), "tls.key", missing));

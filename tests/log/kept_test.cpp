@@ -2,6 +2,7 @@
 // Which records are kept: levels at compile time and run time, for all or for a scope, and throttles.
 #include <otlpkit/otlpkit.hpp>
 
+#include <log/one_of_each.hpp>
 #include <support/log_recording.hpp>
 
 #include <doctest/doctest.h>
@@ -50,15 +51,6 @@ std::vector<std::uint32_t> severities(log_recording& logs) {
   std::vector<std::uint32_t> out;
   for (const auto& r : logs.take()) out.push_back(r.severity);
   return out;
-}
-
-void one_of_each() {
-  OTLPKIT_TRACE("m");
-  OTLPKIT_DEBUG("m");
-  OTLPKIT_INFO("m");
-  OTLPKIT_WARN("m");
-  OTLPKIT_ERROR("m");
-  OTLPKIT_FATAL("m");
 }
 
 }  // namespace

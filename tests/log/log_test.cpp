@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <otlpkit/otlpkit.hpp>
 
+#include <log/one_of_each.hpp>
 #include <support/log_recording.hpp>
 
 #include <doctest/doctest.h>
@@ -28,15 +29,6 @@ std::string hex(const Id& id) {
 struct out_of_stock : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-
-void one_of_each() {
-  OTLPKIT_TRACE("m");
-  OTLPKIT_DEBUG("m");
-  OTLPKIT_INFO("m");
-  OTLPKIT_WARN("m");
-  OTLPKIT_ERROR("m");
-  OTLPKIT_FATAL("m");
-}
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // emits: telemetry
 #include <otlpkit/resilience/bulkhead.hpp>
+#include <otlpkit/resilience/pipeline.hpp>
 #include <otlpkit/resilience/timeout.hpp>
 #include <otlpkit/testing/manual_time.hpp>
 
@@ -155,21 +156,28 @@ TEST_CASE("a thread that waited says how long, and none waits beyond its deadlin
     });
   }};
   inside.wait();
+  const otlpkit::pipeline calls{"calls", gate};
   {
     const otlpkit::span_guard caller{"caller"};
     {
       const otlpkit::deadline_scope now{0s};
-      CHECK_THROWS_AS(gate.execute([] {}), bulkhead_full_error);
+      CHECK_THROWS_AS(calls.execute("caller.op", [] {}), bulkhead_full_error);
     }
     {
       const otlpkit::deadline_scope soon{1ms};
       CHECK_THROWS_AS(gate.execute([] {}), bulkhead_full_error);
     }
     go = true;
-    CHECK(gate.execute([] { return 1; }) == 1);
+    CHECK(calls.execute("caller.op", [] { return 1; }) == 1);
   }
   holder.join();
-  CHECK(recorded::events(out.spans().at(0)) == "on_bulkhead_rejected on_bulkhead_rejected on_bulkhead_waited");
+  const auto spans = out.spans();
+  CHECK(recorded::events(spans.at(0)) ==
+        "on_bulkhead_rejected pipeline_executed on_bulkhead_rejected on_bulkhead_waited pipeline_executed");
+  for (const std::size_t told : {0, 3}) {
+    CHECK(spans[0].events[told].attributes.at("pipeline.name") == "calls");
+    CHECK(spans[0].events[told].attributes.at("operation.key") == "caller.op");
+  }
 }
 
 TEST_CASE("a bulkhead for no call at all is refused") {

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <resilience/down.hpp>
 #include <resilience/recorded.hpp>
 
 #include <chrono>
@@ -26,10 +27,6 @@ using otlpkit::testing::manual_time;
 using std::chrono::nanoseconds;
 
 namespace {
-
-struct down : std::runtime_error {
-  down() : std::runtime_error{"down"} {}
-};
 
 void fails(const circuit_breaker& b) {
   CHECK_THROWS_AS(b.execute([] { throw down{}; }), down);
@@ -219,6 +216,17 @@ TEST_CASE("by hand it is isolated, disabled, only observed, and closed again") {
   CHECK(t.breaker.state() == circuit_state::open);
   t.breaker.reset();
   CHECK_FALSE(rejects(t.breaker));
+}
+
+TEST_CASE("a closed circuit that is reset forgets its failures, and tells nobody") {
+  told t{{.consecutive_failures = 2}};
+  for (int i = 0; i < 3; ++i) {
+    fails(t.breaker);
+    t.breaker.reset();
+  }
+  CHECK(t.breaker.state() == circuit_state::closed);
+  CHECK(t.breaker.counts().calls == 0);
+  CHECK(t.changes.empty());
 }
 
 TEST_CASE("failed results count as failures, exceptions that are not handled as successes, rejections as nothing") {

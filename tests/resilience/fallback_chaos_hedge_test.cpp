@@ -3,10 +3,13 @@
 #include <otlpkit/resilience/chaos.hpp>
 #include <otlpkit/resilience/fallback.hpp>
 #include <otlpkit/resilience/hedge.hpp>
+#include <otlpkit/resilience/pipeline.hpp>
+#include <otlpkit/resilience/timeout.hpp>
 #include <otlpkit/testing/manual_time.hpp>
 
 #include <doctest/doctest.h>
 
+#include <resilience/down.hpp>
 #include <resilience/recorded.hpp>
 
 #include <algorithm>
@@ -35,10 +38,6 @@ using otlpkit::testing::manual_time;
 namespace {
 
 constexpr time_point start{1h};
-
-struct down : std::runtime_error {
-  down() : std::runtime_error{"down"} {}
-};
 
 }  // namespace
 
@@ -117,6 +116,33 @@ TEST_CASE("chaos throws, waits, answers or acts, and tells it") {
   CHECK(time.take_waits() == std::vector<nanoseconds>{5s});
   CHECK(recorded::events(out.spans().at(0)) == "chaos.on_fault chaos.on_latency chaos.on_outcome chaos.on_behavior");
   CHECK(chaos::latency{always, 5s}.describe() == "chaos::latency(5 s)");
+}
+
+TEST_CASE("what fallback, timeout and chaos tell of a call carries pipeline and operation") {
+  recorded out;
+  manual_time time;
+  const chaos::chaos_options always{.injection_rate = 1, .time = &time};
+  const otlpkit::pipeline drill{"drill",
+                                fallback{[] { return 7; }},
+                                otlpkit::timeout{{.limit = 1s, .time = &time}},
+                                chaos::latency{always, 2s},
+                                chaos::behavior{always, [] {}},
+                                chaos::outcome{{.injection_rate = 0, .time = &time}, [] { return 2; }},
+                                chaos::fault{always}};
+  const otlpkit::pipeline answered{"drill", chaos::outcome{always, [] { return 2; }}};
+  {
+    const otlpkit::span_guard caller{"caller"};
+    CHECK(drill.execute("caller.op", [] { return 1; }) == 7);
+    CHECK(answered.execute("caller.op", [] { return 1; }) == 2);
+  }
+  const auto spans = out.spans();
+  CHECK(recorded::events(spans.at(0)) ==
+        "chaos.on_latency chaos.on_behavior chaos.on_fault on_timeout on_fallback pipeline_executed chaos.on_outcome "
+        "pipeline_executed");
+  for (const auto& e : spans[0].events) {
+    CHECK(e.attributes.at("pipeline.name") == "drill");
+    CHECK(e.attributes.at("operation.key") == "caller.op");
+  }
 }
 
 TEST_CASE("many threads may share a chaos strategy") {

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <resilience/down.hpp>
 #include <resilience/recorded.hpp>
 
 #include <atomic>
@@ -31,10 +32,6 @@ using otlpkit::resilience::outcome;
 using otlpkit::testing::manual_time;
 
 namespace {
-
-struct down : std::runtime_error {
-  down() : std::runtime_error{"down"} {}
-};
 
 /// A strategy of a user's own: it writes down when it is entered and left, and what it was told of the call.
 class noting : public otlpkit::resilience::strategy_base<noting> {
@@ -175,6 +172,25 @@ TEST_CASE("what a strategy tells of a call carries pipeline and operation") {
     CHECK(e.attributes.at("pipeline.name") == "p");
     CHECK(e.attributes.at("operation.key") == "caller.op");
   }
+}
+
+TEST_CASE("operations with names of any length and content are done, and others are recorded as ever") {
+  recorded out;
+  manual_time time;
+  const pipeline p{"p", retry_policy{{.max_retry_attempts = 1, .delay = 0s, .time = &time}},
+                   circuit_breaker{{.time = &time}}};
+  int calls = 0;
+  const auto fails_once = [&calls] { return ++calls % 2 == 1 ? throw down{} : 2; };
+  for (const std::string& name : {std::string(1 << 20, 'x'), std::string{"\xff\0\r\n'", 5}}) {
+    const otlpkit::span_guard caller{"caller"};
+    CHECK(p.execute(name, fails_once) == 2);
+  }
+  static_cast<void>(out.all.take());
+  {
+    const otlpkit::span_guard caller{"caller"};
+    CHECK(p.execute("caller.op", fails_once) == 2);
+  }
+  CHECK(recorded::events(recorded::only(out.spans(), "caller")) == "on_retry pipeline_executed");
 }
 
 TEST_CASE("without telemetry a pipeline does its work") {

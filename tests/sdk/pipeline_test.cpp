@@ -87,6 +87,20 @@ TEST_CASE("a full batch goes without timer and flush") {
   otlpkit::telemetry telemetry{s, no_variables};
   record(1000);
   CHECK(eventually([&] { return memory->items(signal::traces) >= 16; }));
+  REQUIRE(telemetry.flush(20s));  // reads what is in the chunk that the thread goes on to fill
+  const std::size_t before = memory->items(signal::traces);
+  record(1000);
+  CHECK(eventually([&] { return memory->items(signal::traces) > before; }));
+}
+
+TEST_CASE("a queue smaller than a chunk is sent without timer and flush") {
+  const auto memory = std::make_shared<memory_exporter>();
+  auto s = settings_for({memory});
+  s.traces.max_export_batch_size = 16;
+  s.traces.max_queue_size = 16;
+  otlpkit::telemetry telemetry{s, no_variables};
+  record(4000);
+  CHECK(eventually([&] { return memory->items(signal::traces) >= 16; }));
 }
 
 TEST_CASE("without a trigger spans wait") {

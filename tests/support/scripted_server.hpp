@@ -106,6 +106,11 @@ class scripted_server {
     const std::lock_guard lock{mutex_};
     return connections_;
   }
+  /// Those of them that were closed at once, and whatever a client sent on them with it.
+  [[nodiscard]] std::size_t closed_at_once() const {
+    const std::lock_guard lock{mutex_};
+    return closed_at_once_;
+  }
   /// Connections the server has not seen the end of.
   [[nodiscard]] std::size_t open() const {
     const std::lock_guard lock{mutex_};
@@ -160,6 +165,8 @@ class scripted_server {
     const step::kind first = peek().what;
     if (first == step::kind::close_at_once) {
       take_step();
+      const std::lock_guard lock{mutex_};
+      ++closed_at_once_;
     } else if (first == step::kind::never_read) {
       take_step();
       co_await hang();
@@ -251,6 +258,7 @@ class scripted_server {
   mutable std::mutex mutex_;
   std::vector<received_request> requests_;
   std::size_t connections_ = 0;
+  std::size_t closed_at_once_ = 0;
   std::size_t open_ = 0;
   std::size_t most_open_ = 0;
   boost::asio::io_context io_;

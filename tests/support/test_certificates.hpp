@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 #include <atomic>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -101,6 +102,25 @@ class test_authority {
   key_ptr key_{nullptr, &EVP_PKEY_free};
   x509_ptr certificate_{nullptr, &X509_free};
   long serial_ = 0;
+};
+
+/// Files for TLS, most of which cannot be used together, or at all.
+struct unlike_files {
+  test_authority authority;
+  certificate_files good = authority.issue("good", "");
+  certificate_files other = authority.issue("other", "");
+  certificate_files locked = authority.issue("locked", "", true);  ///< its key wants a password
+  std::string missing = authority.path("missing.pem");
+  std::string garbage = authority.path("garbage.pem");
+
+  unlike_files() { std::ofstream{garbage} << "not a certificate"; }
+
+  /// Whether an error names the setting and the file.
+  static bool named(const std::string& message, const std::string& setting, const std::string& file) {
+    const bool ok = message.starts_with(setting + ":") && message.find(file) != std::string::npos;
+    if (!ok) std::fprintf(stderr, "%s\n", message.c_str());
+    return ok;
+  }
 };
 
 }  // namespace otlpkit_test

@@ -200,6 +200,26 @@ TEST_CASE("fail says what kind of error and sets the status") {
   CHECK(r.attributes["error.type"] == "out_of_stock");
 }
 
+TEST_CASE("a guard left by an exception says so, unless its span knows the error better") {
+  std::string other = "k";  // one that the set of keys cannot tell from error.type at a glance
+  while (field_key{other}.bit() != field_key{"error.type"}.bit()) other += 'k';
+  recording spans;
+  const auto leave = [](std::initializer_list<field> fields) {
+    try {
+      const span_guard guard{"op", fields};
+      throw std::runtime_error{"gone"};
+    } catch (const std::runtime_error&) {
+    }
+  };
+  leave({{other, 1}});
+  leave({{"error.type", "timeout"}, {other, 1}});
+  const auto all = spans.take();
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].attributes["error.type"] == "exception");
+  CHECK(all[1].attributes["error.type"] == "timeout");
+  for (const span_record& r : all) CHECK(r.status == 2);
+}
+
 TEST_CASE("a recorded exception is an event with its type and message, and extra fields win") {
   recording spans;
   {

@@ -58,6 +58,9 @@ class connection {
   /// Whether it can take a statement: connected, in no transaction, and nobody has hung up. Asks the server nothing.
   [[nodiscard]] bool usable() noexcept { return detail::usable(handle_.get()); }
 
+  /// Whether it is lost, and can do nothing any more.
+  [[nodiscard]] bool broken() const noexcept { return handle_ == nullptr; }
+
   /// libpq's own handle, in non-blocking mode, for what is not wrapped; nullptr after the connection was closed.
   [[nodiscard]] PGconn* native() const noexcept { return handle_.get(); }
 

@@ -58,6 +58,9 @@ class async_connection {
   /// Whether it can take a statement: connected, in no transaction, at no work, and nobody has hung up.
   [[nodiscard]] bool usable() noexcept { return !state_->busy && detail::usable(state_->handle.get()); }
 
+  /// Whether it is lost, and can do nothing any more. Ask while no statement is under way.
+  [[nodiscard]] bool broken() const noexcept { return state_->handle == nullptr; }
+
  private:
   using clock = std::chrono::steady_clock;
   using message_ptr = std::shared_ptr<detail::message>;

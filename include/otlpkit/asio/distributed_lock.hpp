@@ -173,6 +173,12 @@ class async_distributed_lock {
       }
       co_await boost::asio::this_coro::throw_if_cancelled(throws);
     }
+    /// What the store gave, or may have given, and nobody holds. If that fails, its time will be over some day.
+    static awaitable<void> give_back_unused(std::shared_ptr<core> c, const detail::hold::identity& id) {
+      bool was_ours = false;
+      std::exception_ptr ignored;
+      co_await give_back(c, id, was_ours, ignored);
+    }
 
     const lock_options options;
     Store store;
@@ -210,8 +216,20 @@ class async_distributed_lock {
     detail::hold::identity id{c->telemetry.name + ":" + key, detail::new_owner()};
     const auto asked = co_await ask(c, id, std::move(key), max_wait, expected);
     if (!asked) co_return nullptr;
-    span* const guard = current != nullptr ? &current->emplace(std::string_view{c->telemetry.hold}) : nullptr;
-    co_return std::make_shared<detail::hold>(c->telemetry, c->options, std::move(id), *asked, c->time, guard);
+    hold_ptr held;
+    std::exception_ptr failure;
+    try {
+      span* const guard = current != nullptr ? &current->emplace(std::string_view{c->telemetry.hold}) : nullptr;
+      held = std::make_shared<detail::hold>(c->telemetry, c->options, id, *asked, c->time, guard);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (failure == nullptr) co_return held;
+    const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
+    co_await boost::asio::this_coro::throw_if_cancelled(false);  // else a cancelled caller's would not begin
+    co_await core::give_back_unused(c, id);
+    co_await boost::asio::this_coro::throw_if_cancelled(throws);
+    std::rethrow_exception(failure);
   }
 
   /// Within the span of the waiting, which ends before that of the hold begins.
@@ -258,11 +276,9 @@ class async_distributed_lock {
       }
     }
     if (unsure) {
-      bool was_ours = false;
-      std::exception_ptr ignored;  // then its time will be over some day
       const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
       co_await boost::asio::this_coro::throw_if_cancelled(false);  // else it would not begin
-      co_await core::give_back(c, id, was_ours, ignored);
+      co_await core::give_back_unused(c, id);
       co_await boost::asio::this_coro::throw_if_cancelled(throws);
     }
     if (given_up != nullptr) std::rethrow_exception(given_up);
@@ -307,11 +323,11 @@ class async_distributed_lock {
 
   template <class Result, class F>
   static awaitable<Result> run(core_ptr c, std::string key, std::chrono::nanoseconds max_wait, F fn) {
+    const auto done = std::make_shared<timer_type>(Executor{co_await boost::asio::this_coro::executor});
     std::optional<span_guard> guard;
     const hold_ptr h = co_await get(c, std::move(key), max_wait, false, &guard);
     if (h == nullptr) throw lock_busy_error{c->telemetry.name};
     held mine{c, h};
-    const auto done = std::make_shared<timer_type>(Executor{co_await boost::asio::this_coro::executor});
     std::optional<otlpkit::detail::joined_result<Result>> result;
     std::exception_ptr failure, lost;
     try {
@@ -324,7 +340,7 @@ class async_distributed_lock {
     co_await boost::asio::this_coro::throw_if_cancelled(false);  // else a cancelled caller's release would not begin
     co_await core::release(c, h);
     co_await boost::asio::this_coro::throw_if_cancelled(throws);
-    if (lost == nullptr && failure == nullptr && !kept)
+    if (lost == nullptr && failure == nullptr && (!kept || h->split()))
       lost = std::make_exception_ptr(lock_lost_error{c->telemetry.name});
     if (lost != nullptr || failure != nullptr) {
       h->task_failed();

@@ -121,7 +121,7 @@ class hedged_call : public std::enable_shared_from_this<hedged_call<T, Executor,
   }
 
   void judge(std::size_t n, span& s, settled<T> ended) {
-    if (n == 0) state_->took(time().now() - first_begun_);
+    if (n == 0 && !stopped_) state_->took(time().now() - first_begun_);
     bool good = false;
     try {
       const resilience::outcome o = ended.view();

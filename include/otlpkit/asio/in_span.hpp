@@ -55,7 +55,7 @@ struct span_name {
 
 class unstarted_span {
  public:
-  constexpr unstarted_span(span_name, const field_list&) noexcept {}
+  constexpr unstarted_span(span_name, const otlpkit::field_list&) noexcept {}
   [[nodiscard]] constexpr span_guard start() noexcept { return span_guard{""}; }
   [[nodiscard]] constexpr span_guard start_linked(const span_context&) noexcept { return span_guard{""}; }
   constexpr unstarted_span&& as(span_kind) && noexcept { return static_cast<unstarted_span&&>(*this); }
@@ -78,7 +78,7 @@ void record_outcome(span& s, const T& result) noexcept {
 /// not live until then.
 class unstarted_span {
  public:
-  unstarted_span(span_name name, const field_list& attributes) : lasting_{name} {
+  unstarted_span(span_name name, const otlpkit::field_list& attributes) : lasting_{name} {
     if (!name.lasting()) copy_ = name.text();
     if ((global_runtime.mode.load(platform::relaxed) & mode_traces) == 0) return;
     attributes.for_each([this](const field& f) { add(f); });

@@ -55,8 +55,8 @@ boost::asio::awaitable<void, Executor> run_detached(unstarted_span unstarted, st
 }
 
 template <class Place, class T, class Executor>
-void spawn_detached_on(const Place& place, span_name name, const field_list& attributes, detached_relation relation,
-                       boost::asio::awaitable<T, Executor> work) {
+void spawn_detached_on(const Place& place, span_name name, const otlpkit::field_list& attributes,
+                       detached_relation relation, boost::asio::awaitable<T, Executor> work) {
   std::string text;
 #ifndef OTLPKIT_DISABLE
   text = name.text();

@@ -265,17 +265,16 @@ class async_tiered_cache {
   static lookup<Value> refresh_ahead(const body_ptr& b, const Executor& ex, span& s, const std::string& key, entry e,
                                      const Load& load) {
     core_type& core = b->core;
-    flight_ptr flight = core.lead(key, false);
-    if (flight == nullptr) return answer(core, s, e);  // somebody does it already
+    detail::leading<core_type> leading{core, core.lead(key, false)};  // first: copies of values may throw
+    if (!leading) return answer(core, s, e);                          // somebody does it already
     const std::int64_t age = core.age(e);
     std::optional<Value> value = e.value;
     try {
-      otlpkit::co_spawn(
-          ex,
-          refresh(b, std::make_shared<detail::leading<core_type>>(core, flight), std::move(e), load, current_context()),
-          boost::asio::detached);
+      otlpkit::co_spawn(ex,
+                        refresh(b, std::make_shared<detail::leading<core_type>>(std::move(leading)), std::move(e), load,
+                                current_context()),
+                        boost::asio::detached);
     } catch (...) {
-      core.abandon(*flight);
       core.telemetry.tolerated(s, lookup_level::l3, "refresh");
     }
     return core.telemetry.ended(s,

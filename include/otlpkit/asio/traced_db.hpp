@@ -63,7 +63,7 @@ requires(!blocking_connection<Connection>) Awaitable
   const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
   co_await boost::asio::this_coro::throw_if_cancelled(false);  // else a cancelled caller could not roll back
   try {
-    co_await db.execute("ROLLBACK");
+    if (!db.broken()) co_await db.execute("ROLLBACK");
   } catch (const std::exception&) {  // its span says so; the transaction goes with the connection
   }
   co_await boost::asio::this_coro::throw_if_cancelled(throws);

@@ -233,18 +233,18 @@ class tiered_cache {
   lookup<Value> refresh_ahead(span& s, std::string_view key, typename core_type::entry e, Load& load) {
     constexpr bool may_run_later = std::is_copy_constructible_v<std::remove_cvref_t<Load>>;
     const bool later = may_run_later && core().options.background;
-    flight_ptr flight = core().lead(key, !later);
-    if (flight == nullptr) return answer(s, e);  // somebody does it already
+    detail::leading<core_type> leading{core(), core().lead(key, !later)};  // first: copies of values may throw
+    if (!leading) return answer(s, e);                                     // somebody does it already
     std::optional<Value> value = e.value;
     std::int64_t age = core().age(e);
     if (!later) {
-      const detail::leading<core_type> leading{core(), flight};
-      if (refresh(*body_, core().telemetry.refresh(key), *flight, e, load)) {
-        value = flight->value;
+      if (refresh(*body_, core().telemetry.refresh(key), *leading, e, load)) {
+        value = (*leading).value;
         age = 0;
       }
     } else if constexpr (may_run_later) {
-      auto token = std::make_shared<background_refresh>(body_, std::move(flight));
+      auto token = std::make_shared<background_refresh>(body_, leading.flight());
+      leading.handed_over();
       try {
         core().options.background([token, e = std::move(e), load, parent = current_context()]() mutable {
           token->run([&](body& b, typename core_type::flight_type& f) {

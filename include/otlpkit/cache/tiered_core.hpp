@@ -277,12 +277,19 @@ class tiered_core {
 template <class Core>
 class leading {
  public:
+  /// \param f nullptr: nothing is led
   leading(Core& core, typename Core::flight_ptr f) noexcept : core_{core}, flight_{std::move(f)} {}
-  leading(const leading&) = delete;
-  leading& operator=(const leading&) = delete;
-  ~leading() { core_.abandon(*flight_); }
+  leading(leading&& other) noexcept = default;
+  leading& operator=(leading&&) = delete;
+  ~leading() {
+    if (flight_ != nullptr) core_.abandon(*flight_);
+  }
 
+  [[nodiscard]] explicit operator bool() const noexcept { return flight_ != nullptr; }
   [[nodiscard]] typename Core::flight_type& operator*() const noexcept { return *flight_; }
+  [[nodiscard]] const typename Core::flight_ptr& flight() const noexcept { return flight_; }
+  /// Somebody else sees to its end.
+  void handed_over() noexcept { flight_.reset(); }
 
  private:
   Core& core_;

@@ -1,181 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/core/attributes.hpp>
-#include <otlpkit/core/diagnostics.hpp>
-#include <otlpkit/core/record_buffer.hpp>
-#include <otlpkit/core/utf8.hpp>
+#include <otlpkit/core/value_writer.hpp>
 #include <otlpkit/core/wire_reader.hpp>
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string_view>
 
 namespace otlpkit::inline OTLPKIT_ABI {
-
-/// What attributes of spans, events, links and log records may take (OpenTelemetry specification, common, attribute
-/// limits).
-struct attribute_limits {
-  static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
-
-  std::uint32_t count = 128;          ///< attributes of one record; a new key beyond it is dropped and counted
-  std::uint32_t value_length = none;  ///< code points of a text, bytes of a byte array; longer ones are cut
-  std::uint32_t depth = 64;           ///< nesting of arrays and maps; what lies deeper becomes an empty value
-};
-
-/// Writes one AnyValue into a record: what attribute values, nested ones included, are encoded through.
-class value_writer {
- public:
-  value_writer(record_buffer& out, const attribute_limits& limits) noexcept : out_{out}, limits_{limits} {}
-
-  /// False once the record had no room, or the value could not be had: the caller takes back the whole attribute.
-  [[nodiscard]] bool ok() const noexcept { return ok_; }
-
-  /// The value could not be had: code of the user's threw.
-  OTLPKIT_COLD void refuse() noexcept {
-    ok_ = false;
-    static constinit platform::atomic<bool> said{false};
-    if (!said.exchange(true, platform::relaxed))
-      report(diagnostic_level::warning,
-             "an attribute is dropped and counted as dropped: converting its value (attribute_value, to_string or "
-             "iterating over it) threw an exception; this is said once");
-  }
-
-  void put(const value& v) noexcept {
-    switch (v.type()) {
-      case value::kind::empty: return;
-      case value::kind::boolean: return boolean(v.integer() != 0);
-      case value::kind::integer: return integer(v.integer());
-      case value::kind::big_integer: return big_integer(static_cast<std::uint64_t>(v.integer()));
-      case value::kind::floating: return floating(v.floating());
-      case value::kind::text: return text(v.text());
-      case value::kind::bytes: return bytes(v.text());
-      case value::kind::object: return v.encode(*this);
-    }
-  }
-
-  void boolean(bool v) noexcept {
-    if (wire::byte* p = room(2)) out_.advance_to(wire::put_varint(tagged(p, 0x10), static_cast<std::uint64_t>(v)));
-  }
-  void integer(std::int64_t v) noexcept {
-    if (wire::byte* p = room(1 + wire::max_varint))
-      out_.advance_to(wire::put_varint(tagged(p, 0x18), static_cast<std::uint64_t>(v)));
-  }
-  void floating(double v) noexcept {
-    if (wire::byte* p = room(9)) out_.advance_to(wire::put_fixed(tagged(p, 0x21), std::bit_cast<std::uint64_t>(v)));
-  }
-  /// Text that is not UTF-8 goes as bytes, as OTLP asks: a strict receiver would refuse the whole request otherwise.
-  void text(std::string_view v) noexcept {
-    if (v.size() > limits_.value_length) v = utf8::truncate(v, limits_.value_length);
-    content(utf8::is_valid(v) ? 0x0A : 0x3A, v);
-  }
-  void bytes(std::string_view v) noexcept { content(0x3A, v.substr(0, limits_.value_length)); }
-  void big_integer(std::uint64_t v) noexcept {
-    char digits[20];
-    std::size_t at = sizeof digits;
-    for (; v != 0; v /= 10) digits[--at] = static_cast<char>('0' + v % 10);
-    content(0x0A, {digits + at, sizeof digits - at});
-  }
-
-  template <class Range>
-  void array(const Range& range) {
-    nested(0x2A, [&] {
-      for (const auto& element : range) {
-        std::size_t mark = 0;
-        if (!ok_ || !(ok_ = out_.open(0x0A, mark))) return;
-        put(value{element});
-        ok_ = ok_ && out_.close(mark);
-      }
-    });
-  }
-
-  template <class Map>
-  void map(const Map& entries) {
-    nested(0x32, [&] {
-      for (const auto& [key, content] : entries) {
-        std::size_t entry = 0;
-        std::size_t mark = 0;
-        if (!ok_ || !(ok_ = out_.open(0x0A, entry))) return;
-        text_field(0x0A, std::string_view{key});
-        if (!ok_ || !(ok_ = out_.open(0x12, mark))) return;
-        put(value{content});
-        ok_ = ok_ && out_.close(mark) && out_.close(entry);
-      }
-    });
-  }
-
-  /// A protobuf string field: invalid sequences become U+FFFD.
-  void text_field(wire::byte tag, std::string_view v) noexcept {
-    if (utf8::is_valid(v)) return content(tag, v);
-    std::size_t mark = 0;
-    if (!(ok_ = ok_ && out_.open(tag, mark) && out_.room(3 * v.size()))) return;
-    out_.advance_to(reinterpret_cast<wire::byte*>(utf8::sanitize(v, reinterpret_cast<char*>(out_.at()))));
-    ok_ = out_.close(mark);
-  }
-
- private:
-  template <class Body>
-  void nested(wire::byte tag, Body body) {
-    if (depth_ >= limits_.depth) return;  // nothing written: an empty value
-    ++depth_;
-    std::size_t mark = 0;
-    if ((ok_ = ok_ && out_.open(tag, mark))) {
-      body();
-      ok_ = ok_ && out_.close(mark);
-    }
-    --depth_;
-  }
-  void content(wire::byte tag, std::string_view v) noexcept {
-    if (wire::byte* p = room(1 + wire::max_varint + v.size()))
-      out_.advance_to(wire::put_field(p, tag, v.data(), v.size()));
-  }
-  static wire::byte* tagged(wire::byte* p, wire::byte tag) noexcept {
-    *p = tag;
-    return p + 1;
-  }
-  wire::byte* room(std::size_t size) noexcept {
-    ok_ = ok_ && out_.room(size);
-    return ok_ ? out_.at() : nullptr;
-  }
-
-  record_buffer& out_;
-  const attribute_limits& limits_;
-  std::uint32_t depth_ = 0;
-  bool ok_ = true;
-};
-
-namespace detail {
-
-template <class T>
-void encode_object(value_writer& writer, const void* object) noexcept {
-  const T& v = *static_cast<const T*>(object);
-  try {
-    if constexpr (customised<T>) {
-      const auto& recorded = attribute_value(v);
-      writer.put(value{recorded});
-    } else if constexpr (named_enum<T>) {
-      const auto& text = to_string(v);
-      writer.text(std::string_view{text});
-    } else if constexpr (text_like<T>) {
-      writer.text(std::string_view{v});
-    } else if constexpr (optional_like<T>) {
-      if (v.has_value()) writer.put(value{*v});
-    } else if constexpr (requires {
-                           typename T::mapped_type;
-                           requires text_like<typename T::key_type>;
-                         }) {
-      writer.map(v);
-    } else {
-      writer.array(v);
-    }
-  } catch (...) {  // the program goes on without the attribute
-    writer.refuse();
-  }
-}
-
-}  // namespace detail
 
 /// The attributes of one record under construction. Keeps keys unique (the last value wins) and within the limits, and
 /// counts what it drops. Not thread-safe.
@@ -188,6 +22,10 @@ class attribute_set {
 
   /// Whether `key` may have been put already; if not so, it was not.
   [[nodiscard]] bool maybe_has(field_key key) const noexcept { return (seen_ & key.bit()) != 0; }
+  /// Whether a record whose attributes begin at `from` has this one.
+  [[nodiscard]] bool has(const record_buffer& out, std::size_t from, wire::byte tag, field_key key) const noexcept {
+    return maybe_has(key) && find(out, from, tag, key.text()).size != 0;
+  }
 
   OTLPKIT_NOINLINE void put(record_buffer& out, std::size_t from, const attribute_limits& limits, wire::byte tag,
                             const field& f) noexcept {
@@ -217,53 +55,67 @@ class attribute_set {
   }
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* try_boolean(wire::byte* p, const attribute_limits& limits,
                                                               wire::byte tag, field_key key, bool v) noexcept {
-    if (!take(limits, key, 2)) [[unlikely]]
-      return nullptr;
-    return put_short(p, tag, key, 2, 0x10u | static_cast<unsigned>(v) << 8) + 4;
+    return take_all(limits, key) ? put_boolean(p, tag, key, v) : nullptr;
   }
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* try_integer(wire::byte* p, const attribute_limits& limits,
                                                               wire::byte tag, field_key key, std::int64_t v) noexcept {
-    const std::size_t size = 1 + wire::varint_size(static_cast<std::uint64_t>(v));
-    if (!take(limits, key, size)) [[unlikely]]
-      return nullptr;
-    return wire::put_varint(put_short(p, tag, key, size, 0x18) + 3, static_cast<std::uint64_t>(v));
+    return take_all(limits, key) ? put_integer(p, tag, key, v) : nullptr;
   }
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* try_floating(wire::byte* p, const attribute_limits& limits,
                                                                wire::byte tag, field_key key, double v) noexcept {
-    if (!take(limits, key, 9)) [[unlikely]]
-      return nullptr;
-    return wire::put_fixed(put_short(p, tag, key, 9, 0x21) + 3, std::bit_cast<std::uint64_t>(v));
+    return take_all(limits, key) ? put_floating(p, tag, key, v) : nullptr;
   }
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* try_text(wire::byte* p, const attribute_limits& limits,
                                                            wire::byte tag, field_key key, std::string_view v) noexcept {
-    if (v.size() > limits.value_length || !is_short(limits, key, 2 + v.size())) [[unlikely]]
+    if (!is_short(limits, v) || !take_all(limits, key)) [[unlikely]]
       return nullptr;
-    p = put_short(p, tag, key, 2 + v.size(), 0x0Au | static_cast<unsigned>(v.size()) << 8) + 4;
-    if (!wire::put_ascii(p, v.data(), v.size())) [[unlikely]]
-      return nullptr;
-    count(key);
-    return p + v.size();
+    p = put_text_start(p, tag, key, v.size());
+    if (wire::put_ascii(p, v.data(), v.size())) [[likely]]
+      return p + v.size();
+    take_back(key);
+    return nullptr;
   }
 
-  /// For where a field is written out: what the compiler knows of it, its key mostly and the kind of its value, becomes
-  /// constants there. Of kinds that are rare the answer is always nullptr.
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE wire::byte* try_known(wire::byte* p, const attribute_limits& limits,
-                                                            wire::byte tag, const field& f) noexcept {
+  // For fields that are written out at one place. What the compiler knows of them, their keys mostly and the kinds of
+  // their values, becomes constants there.
+
+  /// Takes all of these keys, if each is usual (new, of ASCII and not long), they differ, and there may be so many. The
+  /// values follow with put_known(); a key whose value cannot be put is to be taken back.
+  template <class... Keys>
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool take_all(const attribute_limits& limits, const Keys&... keys) noexcept {
+    constexpr std::uint32_t more = sizeof...(keys);
+    std::uint64_t bits = 0;
+    const auto add = [&bits](field_key key) OTLPKIT_ALWAYS_INLINE_LAMBDA {
+      const bool fresh = (bits & key.bit()) == 0;
+      bits |= key.bit();
+      return fresh && key.ascii() && key.size() <= longest_key;
+    };
+    const bool usual = (add(keys) && ...);
+    if (!usual || (seen_ & bits) != 0 || count_ + more > limits.count) [[unlikely]]
+      return false;
+    seen_ |= bits;
+    count_ += more;
+    return true;
+  }
+  template <class... Keys>
+  void take_back(const Keys&... keys) noexcept {
+    seen_ &= ~(keys.bit() | ...);
+    count_ -= static_cast<std::uint32_t>(sizeof...(keys));
+  }
+  /// A field whose key was taken. nullptr: it is of a kind that is rare, or not short.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE static wire::byte* put_known(wire::byte* p, const attribute_limits& limits,
+                                                                   wire::byte tag, const field& f) noexcept {
     switch (f.content.type()) {
-      case value::kind::boolean: return try_boolean(p, limits, tag, f.key, f.content.integer() != 0);
-      case value::kind::integer: return try_integer(p, limits, tag, f.key, f.content.integer());
-      case value::kind::floating: return try_floating(p, limits, tag, f.key, f.content.floating());
+      case value::kind::boolean: return put_boolean(p, tag, f.key, f.content.integer() != 0);
+      case value::kind::integer: return put_integer(p, tag, f.key, f.content.integer());
+      case value::kind::floating: return put_floating(p, tag, f.key, f.content.floating());
       case value::kind::text: break;
       default: return nullptr;
     }
     const std::string_view v = f.content.text();
-    if (v.size() > limits.value_length || !is_short(limits, f.key, 2 + v.size())) [[unlikely]]
+    if (!is_short(limits, v)) [[unlikely]]
       return nullptr;
-    p = put_short(p, tag, f.key, 2 + v.size(), 0x0Au | static_cast<unsigned>(v.size()) << 8) + 4;
-    p = put_ascii_text(p, v.data(), v.size());
-    if (p != nullptr) [[likely]]
-      count(f.key);
-    return p;
+    return put_ascii_text(put_text_start(p, tag, f.key, v.size()), v.data(), v.size());
   }
 
   /// Everything else: the key may be there already, the record is full, key or value is long or must be looked at, or
@@ -297,36 +149,55 @@ class attribute_set {
     return wire::put_ascii(p, data, size) ? p + size : nullptr;
   }
 
-  /// A message of one attribute that is shorter than this has lengths of one byte each.
-  static constexpr std::size_t short_message = 128;
+  /// A message of one attribute that is shorter than 128 bytes has lengths of one byte each.
+  static constexpr std::size_t longest_key = 32;
+  static constexpr std::size_t longest_text = 127 - longest_key - 6;
 
-  /// Whether the attribute is usual: its key new, of ASCII and not long, its message short.
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool is_short(const attribute_limits& limits, field_key key,
-                                                    std::size_t size) const noexcept {
-    return key.ascii() && !maybe_has(key) && count_ < limits.count && key.size() <= 32 && size < short_message - 32 - 4;
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE static bool is_short(const attribute_limits& limits,
+                                                           std::string_view v) noexcept {
+    return v.size() <= longest_text && v.size() <= limits.value_length;
   }
   OTLPKIT_ALWAYS_INLINE void count(field_key key) noexcept {
     seen_ |= key.bit();
     ++count_;
   }
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool take(const attribute_limits& limits, field_key key,
-                                                std::size_t size) noexcept {
-    if (!is_short(limits, key, size)) [[unlikely]]
-      return false;
-    count(key);
-    return true;
+
+  // The parts of a KeyValue, whose value is an AnyValue of `size` bytes: tags and lengths, and the key between them.
+  OTLPKIT_ALWAYS_INLINE static wire::byte* put_key(wire::byte* p, field_key key) noexcept {
+    return wire::put_short_bytes(p + 4, key.data(), key.size());
+  }
+  OTLPKIT_ALWAYS_INLINE static void put_head(wire::byte* p, wire::byte tag, field_key key, std::size_t size) noexcept {
+    const auto key_size = static_cast<std::uint32_t>(key.size());
+    wire::put_fixed(p, tag | (key_size + static_cast<std::uint32_t>(size) + 4) << 8 | 0x0A0000u | key_size << 24);
   }
 
-  /// The KeyValue up to the content of an AnyValue of `size` bytes, of which `start` are the first two. Returns where
-  /// that begins: tag and length, and then `start`.
-  OTLPKIT_ALWAYS_INLINE static wire::byte* put_short(wire::byte* p, wire::byte tag, field_key key, std::size_t size,
-                                                     unsigned start) noexcept {
-    const auto key_size = static_cast<std::uint32_t>(key.size());
-    const auto value_size = static_cast<std::uint32_t>(size);
-    p = wire::put_fixed(p, tag | (key_size + value_size + 4) << 8 | 0x0A0000u | key_size << 24);
-    p = wire::put_short_bytes(p, key.data(), key.size());
-    wire::put_fixed(p, 0x12u | value_size << 8 | start << 16);
-    return p;
+  OTLPKIT_ALWAYS_INLINE static wire::byte* put_boolean(wire::byte* p, wire::byte tag, field_key key, bool v) noexcept {
+    put_head(p, tag, key, 2);
+    return wire::put_fixed(put_key(p, key), 0x100212u | static_cast<std::uint32_t>(v) << 24);
+  }
+  OTLPKIT_ALWAYS_INLINE static wire::byte* put_integer(wire::byte* p, wire::byte tag, field_key key,
+                                                       std::int64_t v) noexcept {
+    wire::byte* const content = put_key(p, key);
+    wire::byte* const end = wire::put_varint(content + 3, static_cast<std::uint64_t>(v));
+    const auto size = static_cast<std::size_t>(end - content) - 2;  // known by now, without counting bits
+    wire::put_fixed(content, static_cast<std::uint16_t>(0x12u | size << 8));
+    content[2] = 0x18;
+    put_head(p, tag, key, size);
+    return end;
+  }
+  OTLPKIT_ALWAYS_INLINE static wire::byte* put_floating(wire::byte* p, wire::byte tag, field_key key,
+                                                        double v) noexcept {
+    put_head(p, tag, key, 9);
+    wire::byte* const content = put_key(p, key);
+    wire::put_fixed(content, std::uint32_t{0x210912u});
+    return wire::put_fixed(content + 3, std::bit_cast<std::uint64_t>(v));
+  }
+  /// All but the text itself.
+  OTLPKIT_ALWAYS_INLINE static wire::byte* put_text_start(wire::byte* p, wire::byte tag, field_key key,
+                                                          std::size_t size) noexcept {
+    put_head(p, tag, key, 2 + size);
+    const auto length = static_cast<std::uint32_t>(size);
+    return wire::put_fixed(put_key(p, key), 0x0A0012u | (length + 2) << 8 | length << 24);
   }
 
   /// Valid text of any size: its lengths are known beforehand.
@@ -375,21 +246,29 @@ class attribute_set {
     put_any(out, from, limits, tag, field{key.view(), f.content});
   }
 
-  [[nodiscard]] static bool erase(record_buffer& out, std::size_t from, wire::byte tag, std::string_view key) noexcept {
+  /// Where an attribute of a record lies.
+  struct extent {
+    std::size_t at = 0;
+    std::size_t size = 0;  ///< 0: there is none
+  };
+  [[nodiscard]] static extent find(const record_buffer& out, std::size_t from, wire::byte tag,
+                                   std::string_view key) noexcept {
     wire::reader message{out.view().substr(from)};
     std::size_t at = from;
     while (message.next()) {
       const std::size_t next = out.size() - message.rest().size();
       if (message.number() == tag >> 3) {
         wire::reader pair{message.bytes()};
-        if (pair.next() && pair.number() == 1 && pair.bytes() == key) {
-          out.erase(at, next - at);
-          return true;
-        }
+        if (pair.next() && pair.number() == 1 && pair.bytes() == key) return {at, next - at};
       }
       at = next;
     }
-    return false;
+    return {};
+  }
+  [[nodiscard]] static bool erase(record_buffer& out, std::size_t from, wire::byte tag, std::string_view key) noexcept {
+    const extent found = find(out, from, tag, key);
+    if (found.size != 0) out.erase(found.at, found.size);
+    return found.size != 0;
   }
 
   std::uint64_t seen_ = 0;

@@ -45,9 +45,9 @@ class record_queue {
 
   /// Publishes the record that ends at `end`.
   OTLPKIT_ALWAYS_INLINE void commit(producer& p, wire::byte* end, std::uint16_t scope) noexcept {
-    const auto size = static_cast<std::uint32_t>(end - p.at);
-    const record_header header{size - static_cast<std::uint32_t>(sizeof(record_header)), scope, 0};
-    std::memcpy(p.at, &header, sizeof header);
+    const auto size = static_cast<std::uint64_t>(end - p.at);
+    wire::put_fixed(p.at + offsetof(record_header, size), static_cast<std::uint32_t>(size - sizeof(record_header)));
+    wire::put_fixed(p.at + offsetof(record_header, scope), scope);
     p.at = end;
     auto& committed = p.tail->committed;
     committed.store(committed.load(platform::relaxed) + (std::uint64_t{1} << 32 | size), platform::release);
@@ -121,7 +121,8 @@ class record_queue {
     if (!will) waiting_.fetch_add(0, platform::acq_rel);
   }
 
-  /// Records in closed chunks that wait for the reader. Those in chunks still being filled are not in it.
+  /// Records in closed chunks that wait for the reader, and those in full ones for which there was no successor. Those
+  /// in chunks still being filled are not in it.
   [[nodiscard]] std::int64_t waiting() const noexcept { return waiting_.load(platform::relaxed); }
   /// Records that wait, those in chunks still being filled included. Looks at every thread's.
   [[nodiscard]] std::int64_t unread() noexcept {
@@ -129,9 +130,10 @@ class record_queue {
     adopt_newcomers();
     std::int64_t all = 0;
     for (const thread_log* log = head_; log != nullptr; log = log->next) {
-      for (const chunk* c = log->head; c != nullptr; c = c->next.load(platform::acquire))
+      for (const chunk* c = log->head; c != nullptr; c = c->next.load(platform::acquire)) {
         all += static_cast<std::int64_t>(c->committed.load(platform::acquire) >> 32);
-      all -= log->taken;
+        all -= c->account.was_read();
+      }
     }
     return all;
   }
@@ -176,11 +178,11 @@ class record_queue {
   }
 
   OTLPKIT_COLD bool roll(producer& p, std::size_t need) noexcept {
-    const std::int64_t fresh_records = p.count();
+    const std::int64_t more = p.count();
     const std::int64_t most = max_items.load(platform::relaxed);
-    const std::int64_t waiting = waiting_.fetch_add(fresh_records, platform::acq_rel) + fresh_records;
+    const std::int64_t waiting = waiting_.fetch_add(more, platform::acq_rel) + more;
     const bool full_batch = waiting >= wake_items.load(platform::relaxed) &&
-                            (waiting >= most / 4 || !reader_looks_again_.load(platform::relaxed));
+                            (waiting >= most / 2 || !reader_looks_again_.load(platform::relaxed));
     const bool urgent = full_batch || outstanding_.load(platform::relaxed) > max_bytes.load(platform::relaxed) / 2;
     if (p.log == nullptr) p.next_size = chunk::smallest;
     chunk* fresh = waiting < most ? take(need, p.next_size) : nullptr;
@@ -198,7 +200,6 @@ class record_queue {
     }
     chunk* const full = p.tail;
     p.tail = fresh;
-    p.counted = 0;
     p.at = fresh->data();
     p.end = p.at + fresh->capacity;
     if (p.next_size < chunk::largest) p.next_size *= 4;
@@ -303,8 +304,7 @@ class record_queue {
       }
       if (taken != 0) {
         c->consumed = at;
-        log.taken += taken;
-        waiting_.fetch_sub(taken, platform::relaxed);
+        waiting_.fetch_add(c->account.read(taken), platform::relaxed);
       }
       if (c == log.mark && c->consumed >= log.mark_at) {
         log.mark = nullptr;
@@ -313,7 +313,6 @@ class record_queue {
       if (c->consumed < committed) return false;
       if (next != nullptr) {
         log.head = next;
-        log.taken = 0;
         give(c);
         continue;
       }

@@ -89,14 +89,12 @@ class instrumentation_scope {
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
   [[nodiscard]] std::string_view version() const noexcept { return version_; }
 
-  /// Whether number() is known and needs no look-up.
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool resolved() const noexcept {
-    return number_.load(platform::relaxed) != unresolved;
+  /// number() where that needs no look-up, else `unresolved`.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint32_t known_number() const noexcept {
+    return number_.load(platform::relaxed);
   }
-  /// Its number where resolved().
-  [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint16_t resolved_number() const noexcept {
-    return static_cast<std::uint16_t>(number_.load(platform::relaxed));
-  }
+  static constexpr std::uint32_t unresolved = ~std::uint32_t{0};
+
   /// Its number in the process's table.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE std::uint16_t number() const noexcept {
     const std::uint32_t known = number_.load(platform::relaxed);
@@ -106,8 +104,6 @@ class instrumentation_scope {
   }
 
  private:
-  static constexpr std::uint32_t unresolved = ~std::uint32_t{0};
-
   OTLPKIT_COLD std::uint16_t resolve_now() const noexcept {
     const std::uint16_t number = resolve({});
     number_.store(number, platform::relaxed);  // another thread stores the same

@@ -40,6 +40,13 @@ class error : public std::runtime_error {
   return (number & 0xFF) == 5 || (number & 0xFF) == 6;
 }
 
+/// Whether the connection could not be made, or broke: then it is not known whether the database did what it was asked.
+/// SQLSTATE class 08, and 57P01 to 57P03 (the server shuts down, starts, or one of its processes has crashed).
+[[nodiscard]] inline bool is_connection_failure(const error& e) noexcept {
+  const std::string_view code = e.status_code();
+  return code.size() == 5 && (code.substr(0, 2) == "08" || code.substr(0, 4) == "57P0");
+}
+
 /// The error's text as it may be recorded: where databases quote values of the statement (SQLSTATE class 22, data that
 /// does not fit, and 42601, a syntax error; SQLite's 1), what stands in quotes is replaced by `?`.
 [[nodiscard]] inline std::string message_without_values(const error& e) {

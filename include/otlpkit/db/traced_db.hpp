@@ -164,6 +164,14 @@ class traced_db {
   [[nodiscard]] bool usable() requires self_checking<std::remove_reference_t<Connection>> {
     return connection_.usable();
   }
+  /// As the connection says it, if it does: whether it is lost, and can do nothing any more.
+  [[nodiscard]] bool broken() const noexcept {
+    if constexpr (requires { connection_.broken(); }) {
+      return connection_.broken();
+    } else {
+      return false;
+    }
+  }
 
  private:
   static constexpr std::size_t most_values = 16'384;  // in one statement: SQLite takes 32,766, PostgreSQL 65,535

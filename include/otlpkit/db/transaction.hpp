@@ -56,9 +56,9 @@ class [[nodiscard]] transaction {
   transaction& operator=(const transaction&) = delete;
 
   /// A roll-back that fails is recorded in its span and goes no further: the database drops the transaction with the
-  /// connection.
+  /// connection. One that is broken() already is not asked.
   ~transaction() {
-    if (!open_) return;
+    if (!open_ || db_->broken()) return;
     try {
       rollback();
     } catch (...) {
@@ -97,7 +97,7 @@ class [[nodiscard]] savepoint {
   savepoint(const savepoint&) = delete;
   savepoint& operator=(const savepoint&) = delete;
   ~savepoint() {
-    if (!open_) return;
+    if (!open_ || db_->broken()) return;
     try {
       rollback();
     } catch (...) {

@@ -13,6 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -153,7 +154,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
   bool take(const boost::asio::any_io_executor& ex, key& k, bool fresh, waiter& into) {
     auto& context = boost::asio::query(ex, boost::asio::execution::context);
     k.context = &context;
-    watch(context);
+    watch(ex, context);
     const std::lock_guard lock{mutex_};
     std::vector<std::unique_ptr<client_connection>> closed;  // within the lock: their io_context, going, waits for it
     close_old(closed);
@@ -258,12 +259,14 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
     }
   }
 
-  void watch(boost::asio::execution_context& context) {
+  void watch(const boost::asio::any_io_executor& ex, boost::asio::execution_context& context) {
     {
       const std::lock_guard lock{mutex_};
       if (std::ranges::find(contexts_, &context) != contexts_.end()) return;
       contexts_.push_back(&context);
     }
+    // What a context made last it ends first: what connections are made of has to be there before.
+    const boost::beast::tcp_stream first{ex};
     boost::asio::use_service<context_end>(context).tell(weak_from_this());
   }
 

@@ -122,7 +122,8 @@ class distributed_lock {
   }
 
   /// Runs `fn` under the lock, within the span of the hold; `fn` takes nothing, or the held_lock. Returns what it
-  /// returns. Throws what acquire() and `fn` throw, and lock_lost_error when `fn` ended well without the lock.
+  /// returns. Throws what acquire() and `fn` throw, and lock_lost_error when `fn` ended well without the lock: its time
+  /// was over, or the store, asked to take it back, says that it had given it away.
   template <class F>
   decltype(auto) work(std::string_view key, F&& fn) {
     return work(key, core_->options.max_wait, std::forward<F>(fn));
@@ -143,10 +144,10 @@ class distributed_lock {
     try {
       if constexpr (std::is_void_v<decltype(call())>) {
         call();
-        finish(mine);
+        finish(mine, *found);
       } else {
         decltype(auto) result = call();
-        finish(mine);
+        finish(mine, *found);
         if constexpr (std::is_reference_v<decltype(call())>)
           return static_cast<decltype(call())>(result);
         else
@@ -202,9 +203,10 @@ class distributed_lock {
     std::unique_ptr<detail::renewer> renewals;  // last: its thread uses what is above
   };
 
-  static void finish(held& mine) {
+  /// Whether it was there all the time: until now, and as the store says who takes it back.
+  static void finish(held& mine, const detail::hold& h) {
     const bool kept = mine.valid();
-    if (!mine.release() && !kept) throw lock_lost_error{std::string{mine.core_->telemetry.name}};
+    if (!mine.release() && (!kept || h.split())) throw lock_lost_error{mine.core_->telemetry.name};
   }
 
   /// \param expected not to get the lock is no error

@@ -89,6 +89,8 @@ class hold {
     last_error_ = std::move(e);
     ended(false);
   }
+  /// Whether the store gave it up or away while it was relied on.
+  [[nodiscard]] bool split() const noexcept { return split_.load(std::memory_order_acquire); }
   [[nodiscard]] bool over() const noexcept { return over_.load(std::memory_order_acquire); }
   /// The work under the lock ended with an exception.
   void task_failed() noexcept { task_failures.add(1, {{"otlpkit.lock.name", telemetry_.name}}); }

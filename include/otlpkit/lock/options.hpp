@@ -19,7 +19,8 @@ namespace otlpkit::inline OTLPKIT_ABI::lock {
 struct lock_options {
   std::string name =
       "default";  ///< the kind of lock: in span names, metrics and, before a colon, the keys of the store
-  std::chrono::nanoseconds ttl = std::chrono::seconds{30};  ///< the store frees a lock that was not renewed for so long
+  /// The store frees a lock that was not renewed for so long. A millisecond to a year.
+  std::chrono::nanoseconds ttl = std::chrono::seconds{30};
   /// So long before its end a lock counts as lost: for clocks that run apart, and for what is under way then.
   std::chrono::nanoseconds margin = std::chrono::milliseconds{50};
   std::chrono::nanoseconds max_wait = std::chrono::seconds{10};  ///< how long acquire() waits; 0: one attempt
@@ -50,10 +51,12 @@ namespace detail {
 inline void check(const lock_options& o) {
   const auto text = [](std::chrono::nanoseconds d) { return std::to_string(d.count()) + " ns"; };
   using namespace std::chrono_literals;
-  if (o.ttl < 1ms) throw config_error{"lock_options.ttl", text(o.ttl), "a millisecond or more"};
+  constexpr std::chrono::nanoseconds year = 365 * 24h;  // sums with the time stay within the clock
+  if (o.ttl < 1ms || o.ttl > year) throw config_error{"lock_options.ttl", text(o.ttl), "a millisecond to a year"};
   if (o.margin < 0ns || o.margin >= o.ttl)
     throw config_error{"lock_options.margin", text(o.margin), "less than the ttl"};
-  if (o.poll_interval <= 0ns) throw config_error{"lock_options.poll_interval", text(o.poll_interval), "more than zero"};
+  if (o.poll_interval <= 0ns || o.poll_interval > year)
+    throw config_error{"lock_options.poll_interval", text(o.poll_interval), "more than zero, a year at most"};
   if (!(o.jitter >= 0 && o.jitter <= 1))
     throw config_error{"lock_options.jitter", std::to_string(o.jitter), "a share from 0 to 1"};
 }

@@ -57,7 +57,7 @@ class renewer {
       }
       const auto now = time_.now();
       if (first->due > now) {
-        changed_.wait_for(lock, first->due - now);
+        changed_.wait_for(lock, time_.timer_for(first->due - now));
         continue;
       }
       const std::shared_ptr<hold> h = first->what.lock();

@@ -41,6 +41,12 @@ struct sum_cell : cell {
     bump(value, static_cast<std::uint64_t>(n));
     bump(writes, std::uint64_t{1});
   }
+  /// Of a counter, `n` is not negative: the value itself tells that something was measured (series::activity).
+  OTLPKIT_ALWAYS_INLINE void count(std::int64_t n) noexcept {
+    bump(value, static_cast<std::uint64_t>(n));
+    if (n == 0) bump(writes, std::uint64_t{1});
+  }
+  OTLPKIT_ALWAYS_INLINE void count(double n) noexcept { add(n); }
   OTLPKIT_ALWAYS_INLINE void add(double n) noexcept {
     value.store(std::bit_cast<std::uint64_t>(std::bit_cast<double>(value.load(platform::relaxed)) + n),
                 platform::relaxed);

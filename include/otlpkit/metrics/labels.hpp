@@ -160,6 +160,11 @@ template <class Given>
   return true;
 }
 
+/// Whether its words are not all there is of it.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE bool longer_than_words(const label& l) noexcept {
+  return l.key_size > 16 || l.size > 16;
+}
+
 /// As same_set(), for fields whose words are known already and that come in the same order, as they mostly do.
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool same_words(const label* labels, const label_words* words, const field* given,
                                                     std::size_t count) noexcept {

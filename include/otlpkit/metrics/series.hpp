@@ -53,6 +53,8 @@ struct series {
   cell* cells = nullptr;                   ///< of living threads; under the registry's guard, as are the next
   cell* ended = nullptr;                   ///< what ended threads left
   std::uint64_t settled = 0;               ///< measurements every reader has reported
+  bool counts = false;                     ///< it is a sum of integers that only goes up
+  bool long_labels = false;                ///< there is more in one than in its words
   bool pinned = false;                     ///< a handle is bound to it
   platform::atomic<bool> retiring{false};  ///< no longer found; goes when the last thread has let go
 
@@ -66,9 +68,14 @@ struct series {
     *c.link = c.next;
     if (c.next != nullptr) c.next->link = c.link;
   }
-  [[nodiscard]] std::uint64_t writes() const noexcept {
-    std::uint64_t all = ended->writes.load(platform::relaxed);
-    for (const cell* c = cells; c != nullptr; c = c->next) all += c->writes.load(platform::acquire);
+  /// Grows with every measurement of the cell.
+  [[nodiscard]] std::uint64_t activity(const cell& c) const noexcept {
+    const std::uint64_t counted = counts ? static_cast<const sum_cell&>(c).value.load(platform::relaxed) : 0;
+    return c.writes.load(platform::acquire) + counted;
+  }
+  [[nodiscard]] std::uint64_t activity() const noexcept {
+    std::uint64_t all = activity(*ended);
+    for (const cell* c = cells; c != nullptr; c = c->next) all += activity(*c);
     return all;
   }
 };

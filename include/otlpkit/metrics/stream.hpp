@@ -247,7 +247,7 @@ struct stream {
   bool sweep() noexcept {
     bool any = false;
     for (series* s = first.load(platform::relaxed); s != nullptr; s = s->next.load(platform::relaxed)) {
-      if (s->pinned || s->retiring.load(platform::relaxed) || s->settled == 0 || s->writes() != s->settled) continue;
+      if (s->pinned || s->retiring.load(platform::relaxed) || s->settled == 0 || s->activity() != s->settled) continue;
       retire(*s);
       any = true;
     }
@@ -359,6 +359,8 @@ struct stream {
     }
     auto* const s = ::new (static_cast<void*>(memory))
         series{this, key(), hash, static_cast<std::uint32_t>(n), platform::wall_ns(), own, kept};
+    s->counts = aggregation == aggregation_kind::sum && monotonic && !floating;
+    for (std::size_t i = 0; i < n; ++i) s->long_labels |= longer_than_words(own[i]);
     s->ended = make_cell(memory + sizeof(series), *s);
     (last == nullptr ? first : last->next).store(s, platform::release);
     last = s;

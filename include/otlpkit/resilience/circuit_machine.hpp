@@ -167,10 +167,13 @@ class circuit_machine {
     return judge(now);
   }
 
-  /// By hand: to closed, disabled, isolated or metrics_only. Nothing if it is in that state.
+  /// By hand: to closed, disabled, isolated or metrics_only. Nothing if it is in that state; one that is closed already
+  /// forgets what it counted all the same.
   [[nodiscard]] std::optional<circuit_transition> set(circuit_state to) noexcept {
-    if (state_ == to) return std::nullopt;
-    return go(to, circuit_reason::by_hand);
+    const bool there = state_ == to;
+    if (there && to != circuit_state::closed) return std::nullopt;
+    const circuit_transition t = go(to, circuit_reason::by_hand);
+    return there ? std::nullopt : std::optional{t};
   }
 
  private:

@@ -27,8 +27,8 @@ struct hedge_options {
   std::size_t max_hedged_attempts = 1;  ///< in addition to the call itself, 1 to 10
   /// How long to wait for an answer before the next attempt; zero: all at once, negative: only after failures.
   nanoseconds delay = std::chrono::seconds{2};
-  /// Waits as long as this share of calls took (0.95: all but the slowest twentieth), measured over the last 128 calls.
-  /// Zero, and until 20 calls are known: `delay`.
+  /// Waits as long as this share of calls took (0.95: all but the slowest twentieth), measured over the last 128 calls,
+  /// those the caller gave up left out. Zero, and until 20 calls are known: `delay`.
   double percentile_delay = 0;
   outcome_predicate should_handle = handled_by_default;  ///< which outcomes are no good answer
   /// Told before attempt 1, 2, ... starts. Called from any thread that runs the executor.

@@ -17,7 +17,7 @@ namespace otlpkit::inline OTLPKIT_ABI::sdk {
 class frequent_look {
  public:
   /// A queue of the default size takes as long to fill at eight million records a second; threads that record wake the
-  /// reader when a quarter of it waits.
+  /// reader when half of it waits.
   static constexpr std::chrono::microseconds interval{250};
 
   frequent_look(boost::asio::io_context& io, otlpkit::detail::record_queue& queue) : timer_{io}, queue_{queue} {

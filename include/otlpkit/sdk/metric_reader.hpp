@@ -301,7 +301,7 @@ class metric_reader {
     platform::lock_guard lock{registry().guard};
     if (!settled) return false;
     x.settled = writes;
-    if (x.pinned || !idle || x.writes() != writes) return false;
+    if (x.pinned || !idle || x.activity() != writes) return false;
     if (!x.retiring.load(platform::relaxed)) {
       s.retire(x);
       retired = true;

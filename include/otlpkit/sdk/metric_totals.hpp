@@ -187,8 +187,9 @@ inline void read_cell(const otlpkit::detail::stream& s, otlpkit::detail::histogr
       }
       default: {
         const auto& sum = static_cast<const core::sum_cell&>(c);
-        total.writes += sum.writes.load(platform::relaxed);
-        total.value = series_total::plus(total.value, sum.value.load(platform::relaxed), s.floating);
+        const std::uint64_t value = sum.value.load(platform::relaxed);
+        total.writes += sum.writes.load(platform::relaxed) + (x.counts ? value : 0);
+        total.value = series_total::plus(total.value, value, s.floating);
       }
     }
   };

@@ -4,12 +4,10 @@
 #include <otlpkit/core/diagnostics.hpp>
 #include <otlpkit/core/platform_host.hpp>
 #include <otlpkit/core/runtime.hpp>
-#include <otlpkit/sdk/batch_builder.hpp>
 #include <otlpkit/sdk/books.hpp>
-#include <otlpkit/sdk/exporter_channel.hpp>
 #include <otlpkit/sdk/exporter_set.hpp>
 #include <otlpkit/sdk/flush_request.hpp>
-#include <otlpkit/sdk/frequent_look.hpp>
+#include <otlpkit/sdk/lane.hpp>
 #include <otlpkit/sdk/latch.hpp>
 #include <otlpkit/sdk/ledger.hpp>
 #include <otlpkit/sdk/pipeline_options.hpp>
@@ -131,19 +129,6 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
   [[nodiscard]] sdk::books read_books() const { return ledger_.read(); }
 
  private:
-  /// One signal's part.
-  struct lane {
-    bool on = false;
-    otlpkit::detail::record_queue* queue = nullptr;
-    std::optional<batch_builder> builder;
-    std::vector<std::unique_ptr<exporter_channel>> channels;
-    std::optional<boost::asio::steady_timer> timer;
-    std::optional<frequent_look> look;
-    bool everything = false;  ///< send what is marked in the queue, also what does not fill a batch
-    bool pumping = false;
-    batch_numbers batches;
-  };
-
   static std::size_t index(signal s) noexcept { return static_cast<std::size_t>(s); }
 
   void run() noexcept {

@@ -10,18 +10,49 @@
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
+namespace detail {
+
+#ifdef OTLPKIT_DISABLE
+using detached_name = std::string_view;
+
+struct kept_name {
+  explicit kept_name(std::string_view) noexcept {}
+  [[nodiscard]] static std::string_view get() noexcept { return {}; }
+};
+#else
+using detached_name = span_name;
+
+/// The name of a span that begins later. A literal is referred to.
+class kept_name {
+ public:
+  explicit kept_name(span_name name)
+      : literal_{name.lasting() ? name.text() : std::string_view{}}, copy_{name.lasting() ? std::string_view{}
+                                                                                          : name.text()} {}
+
+  [[nodiscard]] span_name get() const noexcept {
+    return literal_.data() != nullptr ? span_name::literal(literal_) : span_name{copy_};
+  }
+
+ private:
+  std::string_view literal_;
+  std::string copy_;
+};
+#endif
+
+}  // namespace detail
+
 /// Work that somebody else will do, later or on another thread, and that the trace still belongs to. Made by
 /// detached().
 template <class F>
 class detached_call {
  public:
-  detached_call(std::string name, span_context parent, F fn)
+  detached_call(detail::kept_name name, span_context parent, F fn)
       : name_{std::move(name)}, parent_{std::move(parent)}, fn_{std::move(fn)} {}
 
   /// Does the work in its span. An exception is recorded and passed on to whoever runs it.
   template <class... Arguments>
   void operator()(Arguments&&... arguments) {
-    span_guard guard{name_, {{"otlpkit.detached", true}}, {.parent = parent_}};
+    span_guard guard{name_.get(), {{"otlpkit.detached", true}}, {.parent = parent_}};
     try {
       std::invoke(fn_, std::forward<Arguments>(arguments)...);
     } catch (...) {
@@ -31,7 +62,7 @@ class detached_call {
   }
 
  private:
-  std::string name_;
+  detail::kept_name name_;
   span_context parent_;
   F fn_;
 };
@@ -42,8 +73,8 @@ class detached_call {
 ///
 /// Copyable if `fn` is. What `fn` refers to must live until it has run.
 template <class F>
-[[nodiscard]] detached_call<F> detached(std::string_view name, F fn) {
-  return {std::string{name}, current_context(), std::move(fn)};
+[[nodiscard]] detached_call<F> detached(detail::detached_name name, F fn) {
+  return {detail::kept_name{name}, current_context(), std::move(fn)};
 }
 
 }  // namespace otlpkit::inline OTLPKIT_ABI

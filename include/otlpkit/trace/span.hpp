@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/core/diagnostics.hpp>
 #include <otlpkit/core/runtime.hpp>
 #include <otlpkit/trace/open_span.hpp>
-#include <otlpkit/trace/sampler.hpp>
 #include <otlpkit/trace/types.hpp>
 
 #include <cstdint>
@@ -18,29 +16,6 @@ namespace otlpkit::inline OTLPKIT_ABI {
 namespace detail {
 struct kept_span;
 inline constexpr span_context no_context{};
-
-OTLPKIT_VISIBLE inline constinit platform::atomic<bool> shared_task_reported{false};
-OTLPKIT_VISIBLE inline constinit platform::atomic<bool> stray_guard_reported{false};
-
-/// Two coroutines run as one task: each finds the other's spans. Said once.
-OTLPKIT_COLD inline void report_shared_task() noexcept {
-  if (shared_task_reported.exchange(true, platform::relaxed)) return;
-  report(diagnostic_level::warning,
-         "spans of one task ended out of order: two coroutines seem to share the task, so that some spans have wrong "
-         "parents. Start coroutines with otlpkit::co_spawn, or include otlpkit/asio/co_spawn.hpp where "
-         "boost::asio::co_spawn is called (docs/async.md)");
-}
-
-/// A guard that belongs to no task was not the current one of its thread at its end: it ended on another one, or among
-/// those of other coroutines. Said once.
-OTLPKIT_COLD inline void report_stray_guard() noexcept {
-  if (stray_guard_reported.exchange(true, platform::relaxed)) return;
-  report(
-      diagnostic_level::warning,
-      "a span guard ended on another thread than it began on, or not in the reverse order of beginning, so that some "
-      "spans have wrong parents. Start coroutines with otlpkit::co_spawn, and use otlpkit::span for what is kept in "
-      "objects (docs/async.md)");
-}
 }  // namespace detail
 
 /// The identity of the current span; not valid when there is none. Without telemetry it is what came from outside.
@@ -118,6 +93,12 @@ class [[nodiscard]] span {
     reach([&](span& s) { s.live_.record.event(name, time != 0 ? time : s.now(), attributes, more); });
   }
 
+  /// What the macro uses: false if it is for event().
+  template <class... Fields>
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool put_event(std::string_view name, const Fields&... attributes) noexcept {
+    return records_here() && live_.record.known_event(name, now(), attributes...);
+  }
+
   /// Relates this span to another. A link that names no span is kept only if it has attributes or a trace state.
   OTLPKIT_NOINLINE void link(const span_context& to, fields attributes = {}) noexcept {
     reach([&](span& s) { s.live_.record.link(to, attributes); });
@@ -190,9 +171,10 @@ class [[nodiscard]] span {
     constexpr std::uint32_t usual = detail::mode_traces | detail::mode_parent_based;
     detail::thread_state& thread = detail::this_thread;
     const detail::runtime& runtime = detail::global_runtime;
+    const std::uint32_t number = scope->known_number();
     if ((runtime.mode.load(platform::acquire) & of_interest) != usual || !thread.stack.has(this) ||
-        thread.slot->top == nullptr || thread.slot->top->state != detail::entry_state::usual || !scope->resolved() ||
-        !runtime.clock.counts_cycles()) [[unlikely]]
+        thread.slot->top == nullptr || thread.slot->top->state != detail::entry_state::usual ||
+        number == instrumentation_scope::unresolved || !runtime.clock.counts_cycles()) [[unlikely]]
       return begin_literal(name, name_size, scope);
     detail::context_entry& above = *thread.slot->top;
     if (!above.ids.sampled()) {
@@ -204,7 +186,7 @@ class [[nodiscard]] span {
     // In this order everything fits into registers.
     detail::open_span& l = *::new (static_cast<void*>(&live_)) detail::open_span{above, this};
     ::new (static_cast<void*>(&l.record)) detail::span_record{std::string_view{name, name_size}};
-    l.scope = scope->resolved_number();
+    l.scope = static_cast<std::uint16_t>(number);
     l.exceptions = detail::exceptions_in_flight(thread);
     thread.slot->top = &l.entry;
     l.entry.ids.span = {thread.random.next()};
@@ -280,10 +262,11 @@ class [[nodiscard]] span {
     ids.span = source.span();
   }
 
-  /// For begin_child().
+  /// For begin_child(). Only what is recorded needs a clock.
   void note_state() noexcept {
     const detail::context_entry& e = live_.entry;
-    const bool usual = e.ids.span.valid() && !e.ids.remote && e.ids.state.empty() && e.anchor.ns_per_tick != 0;
+    const bool usual =
+        e.ids.span.valid() && !e.ids.remote && e.ids.state.empty() && (e.anchor.ns_per_tick != 0 || !e.ids.sampled());
     live_.entry.state = usual ? detail::entry_state::usual : detail::entry_state::any;
   }
 
@@ -296,49 +279,12 @@ class [[nodiscard]] span {
     for (const span_link& l : options.links) live_.record.link(l.context, l.attributes);
   }
 
-  OTLPKIT_COLD void decide(span_name name, const span_options* options) noexcept {
-    live_.undecided = false;
-    if (kept()) return decide_kept(name, options);
-    span_context& ids = live_.entry.ids;
-    sampling_decision decision = sampling_decision::record_and_sample;
-    if (sampler* const chosen = detail::global_runtime.sampler.load(platform::acquire)) {
-      const span_context parent = live_.parent.valid()
-                                      ? span_context{ids.trace, live_.parent, ids.flags, live_.remote_parent, ids.state}
-                                      : span_context{};
-      const std::size_t links = options != nullptr ? options->links.size() : 0;
-      sampling_changes changes{live_.record.body(), live_.record.attributes(), detail::global_runtime.span_attributes,
-                               ids.state};
-      decision = chosen->should_sample({parent, ids.trace, name.text(), live_.kind, live_.record.body().view(), links},
-                                       changes);
-    }
-    ids.flags = static_cast<std::uint8_t>(ids.flags & ~flag_sampled);
-    if (decision == sampling_decision::record_and_sample) ids.flags |= flag_sampled;
-    if (decision == sampling_decision::drop) live_.entry.recording = nullptr;
-    note_state();
-    if ((detail::global_runtime.mode.load(platform::relaxed) & detail::mode_count_spans) != 0) {
-      count_start(decision == sampling_decision::drop          ? sampling::drop
-                  : decision == sampling_decision::record_only ? sampling::record_only
-                                                               : sampling::record_and_sample);
-    }
-  }
-
+  // What the sampler decides: span_sampling.hpp.
+  void decide(span_name name, const span_options* options) noexcept;
   using sampling = detail::span_counts::result;
 
-  OTLPKIT_COLD void count_start(sampling decided) noexcept {
-    using parent = detail::span_counts::parent;
-    const detail::span_counts* const counts = detail::global_runtime.counts.load(platform::acquire);
-    if (counts == nullptr) return;
-    if (decided != sampling::drop) live_.ends = detail::open_span::path::counted;
-    counts->started(!live_.parent.valid() ? parent::none
-                    : live_.remote_parent ? parent::remote
-                                          : parent::local,
-                    decided);
-  }
-  OTLPKIT_COLD void count_end() const noexcept {
-    const detail::span_counts* const counts = detail::global_runtime.counts.load(platform::acquire);
-    if (counts != nullptr)
-      counts->ended(live_.entry.ids.sampled() ? sampling::record_and_sample : sampling::record_only);
-  }
+  void count_start(sampling decided) noexcept;
+  void count_end() const noexcept;
 
   OTLPKIT_NOINLINE void leave() noexcept {
     if (!live_.leave_as_usual()) [[unlikely]]
@@ -352,64 +298,11 @@ class [[nodiscard]] span {
     live_.~open_span();
   }
 
+  // How it ends: span_end.hpp.
   /// \param in_task whether it began in a task's slot
-  void wind_up(detail::context_slot::place was, bool in_task) noexcept {
-    using place = detail::context_slot::place;
-    if (live_.entry.recording == nullptr) return;
-    if (was == place::absent && in_task) [[unlikely]] {
-      // Destroyed with its suspended coroutine: nothing failed, but the work was not finished either.
-      live_.record.put(field{"otlpkit.abandoned", true});
-    } else {
-      if (detail::exceptions_in_flight() > live_.exceptions) [[unlikely]]
-        unwound();
-      if (was != place::innermost) [[unlikely]]
-        detail::this_thread.slot != &detail::this_thread.own&& was == place::inner ? detail::report_shared_task()
-                                                                                   : detail::report_stray_guard();
-    }
-    finish(0);
-  }
-
-  /// The scope is left by an exception. What it is cannot be seen from here: traced() and record_exception() say more.
-  OTLPKIT_COLD void unwound() noexcept {
-    if (live_.record.status() != status_code::unset) return;
-    if (!live_.record.maybe_has("error.type")) live_.record.put(field{"error.type", "exception"});
-    live_.record.status(status_code::error, "left by an exception");
-  }
-
-  /// Completes the message and hands it over.
-  void finish(unix_ns end_time) noexcept {
-    const detail::open_span& l = live_;
-    const std::uint64_t tick = detail::global_runtime.clock.now();
-    live_.entry.recording = nullptr;
-    if (live_.ends == detail::open_span::path::counted) [[unlikely]]
-      count_end();
-    live_.ends = detail::open_span::path::any;
-    if (!l.entry.ids.sampled() && !detail::global_runtime.keep_unsampled.load(platform::relaxed)) return;
-    const unix_ns start = l.start_is_wall ? l.start : l.entry.anchor.at(l.start);
-    if (end_time == 0) end_time = l.entry.anchor.at(tick);
-    if (end_time < start) end_time = start;
-    live_.record.close();
-    const std::string_view name = l.record.lasting_name();
-    const std::string_view state = l.entry.ids.state.header();
-    const std::string_view body = live_.record.body().view();
-    std::size_t size =
-        (l.parent.valid() ? detail::span_head_size : detail::span_head_size - detail::span_parent_size) + body.size();
-    if (!name.empty()) size += wire::field_size(name.size());
-    if (!state.empty()) size += wire::field_size(state.size());
-
-    detail::producer& out = detail::this_thread.spans;
-    wire::byte* p = detail::global_runtime.spans.reserve(out, 1 + wire::max_varint + size + detail::span_parent_size);
-    if (p == nullptr) [[unlikely]]
-      return;
-    *p++ = 0x12;  // ScopeSpans.spans
-    p = wire::put_varint(p, size);
-    p = detail::put_span_head(p, l.entry.ids, l.parent, l.kind, l.remote_parent, start, end_time);
-    if (!l.parent.valid()) p -= detail::span_parent_size;
-    if (!state.empty()) p = wire::put_field(p, detail::span_tag::trace_state, state.data(), state.size());
-    if (!name.empty()) p = wire::put_field(p, detail::span_tag::name, name.data(), name.size());
-    if (!body.empty()) p = wire::put_bytes(p, body.data(), body.size());
-    detail::global_runtime.spans.commit(out, p, l.scope);
-  }
+  void wind_up(detail::context_slot::place was, bool in_task) noexcept;
+  void unwound() noexcept;
+  void finish(unix_ns end_time) noexcept;
 
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool records_here() const noexcept {
     return begun_ && live_.entry.recording != nullptr;
@@ -450,8 +343,9 @@ class [[nodiscard]] span {
   template <class F>
   void reach_kept(F& what) noexcept;
 
+  struct nothing {};
   union {
-    wire::byte none_ = 0;
+    nothing none_{};
     detail::open_span live_;
   };
   bool begun_ = false;
@@ -460,4 +354,6 @@ class [[nodiscard]] span {
 }  // namespace otlpkit::inline OTLPKIT_ABI
 
 #include <otlpkit/trace/kept_span.hpp>
+#include <otlpkit/trace/span_end.hpp>
 #include <otlpkit/trace/span_guard.hpp>
+#include <otlpkit/trace/span_sampling.hpp>

@@ -21,15 +21,25 @@ OTLPKIT_VISIBLE inline span& no_span() noexcept {
   return *made;
 }
 
+/// The current span, unless it is one that does not record.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE span* open_span_here() noexcept {
+  context_slot* const slot = this_thread.slot;
+  const context_entry* const top = slot != nullptr ? slot->current() : nullptr;
+  return top != nullptr ? static_cast<span*>(top->recording) : nullptr;
+}
+/// What the macros record on; nullptr where nothing does.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE span* recording_span() noexcept {
+  span* const here = open_span_here();
+  return here != nullptr && here->recording() ? here : nullptr;
+}
+
 }  // namespace detail
 
 /// The current span of this task, to record on it from further down. Where none records it is a span that ignores all
 /// calls. Valid until that span ends.
 [[nodiscard]] inline span& current_span() noexcept {
-  detail::context_slot* const slot = detail::this_thread.slot;
-  const detail::context_entry* const top = slot != nullptr ? slot->current() : nullptr;
-  span* const recording = top != nullptr ? static_cast<span*>(top->recording) : nullptr;
-  return recording != nullptr ? *recording : detail::no_span();
+  span* const here = detail::open_span_here();
+  return here != nullptr ? *here : detail::no_span();
 }
 
 /// A span that is current as long as the guard lives: spans started meanwhile are its children. It ends with its scope,

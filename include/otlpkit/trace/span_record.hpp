@@ -91,31 +91,31 @@ class span_record {
   /// Most events: of fewer than 128 bytes, with few attributes. False: nothing was put, it is for event().
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool short_event(std::string_view event_name, unix_ns time,
                                                        fields attributes) noexcept {
-    constexpr std::size_t head = 13;  // all but the name and the attributes
-    if (attributes.size() > 4 || event_name.size() - 1 >= 64 || events_ >= global_runtime.max_events ||
-        !body_.room_at_hand(head + 64 + 4 * attribute_set::short_room)) [[unlikely]]
-      return false;
-    wire::byte* const begin = body_.at();
-    begin[0] = span_tag::events;
-    begin[2] = span_tag::event_time;
-    wire::put_fixed(begin + 3, time);
-    wire::put_fixed(begin + 11, static_cast<std::uint16_t>(span_tag::event_name | event_name.size() << 8));
-    if (!wire::put_ascii(begin + head, event_name.data(), event_name.size())) [[unlikely]]
-      return false;
-    wire::byte* p = begin + head + event_name.size();
-    attribute_set set;
-    for (const field& f : attributes) {
-      p = set.try_any(p, global_runtime.event_attributes, span_tag::event_attributes, f);
-      if (p == nullptr) [[unlikely]]
-        return false;
-    }
-    const auto size = static_cast<std::size_t>(p - begin) - 2;
-    if (size >= 128) [[unlikely]]
-      return false;
-    begin[1] = static_cast<wire::byte>(size);
-    body_.advance_to(p);
-    ++events_;
-    return true;
+    return attributes.size() <= 4 &&
+           short_event(event_name, 4, time,
+                       [attributes](attribute_set& set, wire::byte* p) OTLPKIT_ALWAYS_INLINE_LAMBDA {
+                         for (const field& f : attributes) {
+                           if (p != nullptr) [[likely]]
+                             p = set.try_any(p, global_runtime.event_attributes, span_tag::event_attributes, f);
+                         }
+                         return p;
+                       });
+  }
+  /// The same where the fields are written out.
+  template <class... Fields>
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool known_event(std::string_view event_name, unix_ns time,
+                                                       const Fields&... f) noexcept {
+    constexpr wire::byte tag = span_tag::event_attributes;
+    return short_event(event_name, sizeof...(f), time,
+                       [&](attribute_set& set, wire::byte* p) OTLPKIT_ALWAYS_INLINE_LAMBDA {
+                         const attribute_limits& limits = global_runtime.event_attributes;
+                         if constexpr (sizeof...(f) > 0) {
+                           if (!set.take_all(limits, f.key...)) [[unlikely]]
+                             return static_cast<wire::byte*>(nullptr);
+                         }
+                         ((p = p != nullptr ? attribute_set::put_known(p, limits, tag, f) : nullptr), ...);
+                         return p;
+                       });
   }
 
   void link(const span_context& to, fields attributes) noexcept {
@@ -162,8 +162,8 @@ class span_record {
 
   [[nodiscard]] status_code status() const noexcept { return status_; }
 
-  /// Whether an attribute of this key was put; false may be trusted, true is nearly sure.
-  [[nodiscard]] bool maybe_has(field_key key) const noexcept { return attributes_.maybe_has(key); }
+  /// Whether there is an attribute of this key.
+  [[nodiscard]] bool has(field_key key) const noexcept { return attributes_.has(body_, 0, span_tag::attributes, key); }
   [[nodiscard]] attribute_set& attributes() noexcept { return attributes_; }
   [[nodiscard]] record_buffer& body() noexcept { return body_; }
   /// The name, if it is not in the body.
@@ -184,6 +184,32 @@ class span_record {
     value_writer writer{body_, unlimited};
     if (!t.empty()) writer.text_field(tag, t);
     return writer.ok();
+  }
+
+  /// \param put_fields writes the attributes, at most so many, and returns their end; nullptr if one is not short
+  template <class PutFields>
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool short_event(std::string_view event_name, std::size_t most, unix_ns time,
+                                                       PutFields put_fields) noexcept {
+    constexpr std::size_t head = 13;  // all but the name and the attributes
+    if (event_name.size() - 1 >= 64 || events_ >= global_runtime.max_events ||
+        !body_.room_at_hand(head + 64 + most * attribute_set::short_room)) [[unlikely]]
+      return false;
+    wire::byte* const begin = body_.at();
+    begin[0] = span_tag::events;
+    begin[2] = span_tag::event_time;
+    wire::put_fixed(begin + 3, time);
+    wire::put_fixed(begin + 11, static_cast<std::uint16_t>(span_tag::event_name | event_name.size() << 8));
+    if (!wire::put_ascii(begin + head, event_name.data(), event_name.size())) [[unlikely]]
+      return false;
+    attribute_set set;
+    wire::byte* const end = put_fields(set, begin + head + event_name.size());
+    const auto size = static_cast<std::size_t>(end - begin) - 2;
+    if (end == nullptr || size >= 128) [[unlikely]]
+      return false;
+    begin[1] = static_cast<wire::byte>(size);
+    body_.advance_to(end);
+    ++events_;
+    return true;
   }
 
   OTLPKIT_NOINLINE void put_boolean(field_key key, bool v) noexcept {

@@ -206,6 +206,9 @@ class connection {
       wire_.reset();
       back_off(e.what());
       throw error{failure::unreachable, e.status_code(), last_failure_};
+    } catch (...) {  // no memory: what has not logged in must not be taken for a connection
+      wire_.reset();
+      throw;
     }
   }
 

@@ -100,8 +100,12 @@ class operation {
  private:
   void text(std::span<const argument> words) noexcept {
     try {
+      constexpr std::size_t most_key = 256;  // bytes: keys may be of any length
       std::string out{name_};
-      for (std::size_t i = 1; i < words.size() && i < 16; ++i) out.append(" ").append(i == 1 ? words[i].text() : "?");
+      for (std::size_t i = 1; i < words.size() && i < 16; ++i) {
+        out.append(" ").append(i == 1 ? words[i].text().substr(0, most_key) : "?");
+        if (i == 1 && words[i].text().size() > most_key) out.append("...");
+      }
       span_.set("db.query.text", out);
     } catch (...) {  // no memory: the span goes without
     }

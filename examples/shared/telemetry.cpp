@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// Compiled once for all scenarios: docs/packaging.md.
+#include <otlpkit/src.hpp>

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// Loads of a tiered cache that others wait for, overtake or share.
+// emits: telemetry
+#include <doctest/doctest.h>
+
+#include "cache/tiered_fixture.hpp"
+
+#include <atomic>
+#include <functional>
+#include <latch>
+#include <new>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+TEST_CASE("of many lookups of a key that nobody has one loads, and the others wait for it") {
+  recorded out;
+  tiered_cache<int> cache{plain("stampede")};
+  std::atomic<int> loads{0}, wrong{0}, shared_flights{0};
+  std::latch started{16};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&] {
+      started.arrive_and_wait();
+      const auto found = cache.get("a", [&] {
+        ++loads;
+        // Until all others wait or the first came back, nobody else can have loaded.
+        std::this_thread::yield();
+        return 7;
+      });
+      if (*found != 7) ++wrong;
+      if (found.shared_flight()) ++shared_flights;
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  CHECK(loads == 1);
+  CHECK(wrong == 0);
+  for (const auto& s : out.spans()) CHECK_FALSE(s.is_error());
+}
+
+TEST_CASE("those who wait get the loader's error, and the next lookup loads again") {
+  recorded out;
+  tiered_cache<int> cache{plain("failing")};
+  std::atomic<bool> go{false};
+  std::latch loading{1};
+  std::atomic<int> errors{0};
+  const auto count_error = [&](auto load) {
+    try {
+      static_cast<void>(cache.get("a", load));
+    } catch (const std::runtime_error&) {
+      ++errors;
+    }
+  };
+  std::thread leader{[&] {
+    count_error([&]() -> int {
+      loading.count_down();
+      while (!go) std::this_thread::yield();
+      return fail();
+    });
+  }};
+  loading.wait();
+  // Whether it comes while the leader loads or afterwards, it fails: by the leader's error or by its own.
+  std::thread follower{[&] { count_error([] { return fail(); }); }};
+  go = true;
+  leader.join();
+  follower.join();
+  CHECK(errors == 2);
+  CHECK(*cache.get("a", [] { return 2; }) == 2);
+}
+
+TEST_CASE("a value that was set or taken away while an older one was loading is not replaced by it") {
+  shared_cache<int> l2;
+  tiered_cache cache{l2, plain("overtaken")};
+  CHECK(*cache.get("a", [&] {
+    cache.erase("a");
+    return 1;
+  }) == 1);
+  CHECK_FALSE(l2.entries.get("a").has_value());
+  CHECK(*cache.get("a", [&] {
+    cache.set("a", 3);
+    return 2;
+  }) == 2);
+  CHECK(*cache.get("a", [] { return 9; }) == 3);
+  // Between the check and the write to the shared cache: what was written is taken back.
+  cache.erase("a");
+  l2.before_set = [&] {
+    l2.before_set = {};
+    cache.erase("a");
+  };
+  CHECK(*cache.get("a", [] { return 4; }) == 4);
+  CHECK_FALSE(l2.entries.get("a").has_value());
+  CHECK(*cache.get("a", [] { return 5; }) == 5);
+}
+
+TEST_CASE("a value that was set or taken away while a load failed stays so") {
+  tiered_cache_options o = plain("failed-load");
+  o.refresh_ahead = 0.5;
+  o.grace = 60s;
+  for (const auto later : {5s, 10s}) {  // a refresh, and a load with an old value to fall back on
+    tiered_cache<int> cache{o};
+    cache.set("a", 1);
+    pass(later);
+    CHECK(*cache.get("a", [&] {
+      cache.set("a", 2);
+      return fail();
+    }) == 1);
+    CHECK(*cache.get("a", [] { return 9; }) == 2);
+    pass(later);
+    CHECK(*cache.get("a", [&] {
+      cache.erase("a");
+      return fail();
+    }) == 2);
+    CHECK(*cache.get("a", [] { return 3; }) == 3);
+  }
+}
+
+TEST_CASE("what a lookup takes from the shared cache while a key is erased there is not kept") {
+  shared_cache<int> l2;
+  tiered_cache cache{l2, plain("erased")};
+  cache.set("a", 1);
+  l2.before_erase = [&] { CHECK(*cache.get("a", [] { return fail(); }) == 1); };
+  CHECK(cache.erase("a"));
+  CHECK(*cache.get("a", [] { return 2; }) == 2);
+}
+
+TEST_CASE("a lookup waits no longer than it may for another's load") {
+  tiered_cache_options o = plain("impatient");
+  o.max_wait = 1ms;
+  tiered_cache<int> cache{o};
+  std::atomic<bool> go{false};
+  std::latch loading{1};
+  std::thread leader{[&] {
+    static_cast<void>(cache.get("a", [&] {
+      loading.count_down();
+      while (!go) std::this_thread::yield();
+      return 1;
+    }));
+  }};
+  loading.wait();
+  CHECK(cache.get("a", [] { return 2; }).outcome() == lookup_outcome::bypass);
+  go = true;
+  leader.join();
+  CHECK(*cache.get("a", [] { return 3; }) == 1);
+}
+
+TEST_CASE("wherever a copy of a value throws, the next lookup of the key finds no load that never ends") {
+  recorded out;
+  for (const bool background : {false, true}) {
+    for (int copies = 0; copies < 8; ++copies) {
+      INFO("background ", background, " copies ", copies);
+      tiered_cache_options o = plain("fragile");
+      o.refresh_ahead = 0.5;
+      o.grace = 10s;
+      o.max_wait = 1ms;
+      if (background) o.background = [](std::function<void()> fn) { fn(); };
+      tiered_cache<fragile> cache{o};
+      const auto lookup = [&](int loaded) {
+        fragile::copies_left = copies;
+        try {
+          static_cast<void>(cache.get("a", [loaded] { return fragile{loaded}; }));
+        } catch (const std::bad_alloc&) {
+        }
+        fragile::copies_left = -1;
+        const auto outcome = cache.get("a", [loaded] { return fragile{loaded}; }).outcome();
+        CHECK(outcome != lookup_outcome::bypass);
+      };
+      lookup(1);
+      pass(5s);
+      lookup(2);
+      pass(10s);
+      lookup(3);
+    }
+  }
+}
+
+TEST_CASE("many threads that look up, set, erase and refresh see only values that were there") {
+  recorded out;
+  support::recording::queue(std::size_t{64} << 20, 200'000);
+  shared_cache<int> l2;
+  tiered_cache_options o = plain("threads");
+  o.max_entries = 8;
+  o.refresh_ahead = 0.1;
+  o.grace = 1s;
+  o.background = [](std::function<void()> fn) { std::thread{std::move(fn)}.join(); };
+  tiered_cache cache{l2, o};
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      std::minstd_rand random{t + 1};
+      for (int i = 0; i < 500; ++i) {
+        const int number = static_cast<int>(random() % 16);
+        const std::string key = std::to_string(number);
+        const auto what = random() % 20;
+        if (what == 0) cache.erase(key);
+        if (what == 1) cache.set(key, number);
+        if (what == 2) l2.down = !l2.down;
+        if (what == 3) pass(1s);
+        try {
+          const auto found = cache.get(key, [number, fails = what == 4] { return fails ? fail() : number; });
+          if (!found || *found != number) ++wrong;
+        } catch (const std::runtime_error&) {
+        }
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == 0);
+  CHECK(cache.size() <= 8);
+  CHECK(out.metric("otlpkit.cache.inflight_loads")["otlpkit.cache.name=threads"] == 0);
+}
