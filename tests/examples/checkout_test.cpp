@@ -102,7 +102,8 @@ TEST_CASE("an order has the trace of the documents: one transaction, then detach
 TEST_CASE("an order that cannot be paid is marked and gives back its stock, after the failed payment") {
   const std::string trees = run_scenario("checkout", "--shape --fault payment_down").trees("The gateway is down");
   CHECK(trees.find("order_status=created]\n") != std::string::npos);
-  CHECK(trees.find("retry_count=3 payment_status=failed] !ERROR(left by an exception)\n") != std::string::npos);
+  CHECK(trees.find("retry_count=3 payment_status=failed error.type=exception] !ERROR(left by an exception)\n") !=
+        std::string::npos);
   CHECK(trees.find(R"(
    │  └─ UPDATE payments
    └─ order.payment_failed [order_id=order-ID order_cancelled=true]

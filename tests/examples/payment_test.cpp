@@ -43,7 +43,7 @@ TEST_CASE("a payment has the trace it should have: claimed, assessed, charged, s
        └─ ROLLBACK
   )") == "");
   CHECK(run.missing("Another amount", R"(
-    payment.process [order_id=order-ID method=credit_card amount=129 currency=EUR] !ERROR(left by an exception)
+    payment.process [order_id=order-ID method=credit_card amount=129 currency=EUR error.type=exception] !ERROR(left by an exception)
     └─ payment.idempotency_check [error.type=wrong_amount] !ERROR(1.29 EUR for an order of 12.90 EUR)
        ├─ BEGIN
        ├─ SELECT orders
@@ -51,7 +51,7 @@ TEST_CASE("a payment has the trace it should have: claimed, assessed, charged, s
        └─ ROLLBACK
   )") == "");
   CHECK(run.diff("A payment needs an order", R"(
-    payment.process [order_id=order-0 method=credit_card amount=1290 currency=EUR] !ERROR(left by an exception)
+    payment.process [order_id=order-0 method=credit_card amount=1290 currency=EUR error.type=exception] !ERROR(left by an exception)
     └─ payment.idempotency_check [error.type=unknown_order] !ERROR(there is no order order-0)
        ├─ BEGIN
        ├─ SELECT orders
@@ -111,7 +111,8 @@ TEST_CASE("attempts at the gateway are siblings under the payment, two red ones 
 
 TEST_CASE("a gateway that is down leaves a pending payment, and the third attempt says why there is no fourth") {
   const std::string trees = run_scenario("payment", "--shape --fault gateway_down").trees("The gateway is down");
-  CHECK(trees.find("retry_count=3 payment_status=failed] !ERROR(left by an exception)") != std::string::npos);
+  CHECK(trees.find("retry_count=3 payment_status=failed error.type=exception] !ERROR(left by an exception)") !=
+        std::string::npos);
   CHECK(trees.find("otlpkit.retry.stopped_by=max_attempts] !ERROR(no answer from the gateway: Connection refused)") !=
         std::string::npos);
   CHECK(trees.find("retry_count=1 payment_status=success]") != std::string::npos);

@@ -77,13 +77,13 @@ TEST_CASE("every path of risk has the trace it should have") {
                          "│  └─ POST /predict !ERROR(The socket was closed due to a timeout)\n"
                          "│     └─ POST /predict\n")));
   check("The ML service is down",
-        assessed(usual_degraded, without(failed, "", unreachable)) + "\n" +
-            assessed(usual_degraded,
-                     without(failed,
-                             circuit("opened", "error",
-                                     "otlpkit.circuit.from=closed otlpkit.circuit.reason=consecutive_failures "
-                                     "otlpkit.circuit.break_duration_ms=300.0"),
-                             unreachable)));
+        assessed(usual_degraded,
+                 without(failed,
+                         circuit("opened", "error",
+                                 "otlpkit.circuit.from=closed otlpkit.circuit.reason=consecutive_failures "
+                                 "otlpkit.circuit.break_duration_ms=300.0"),
+                         unreachable)) +
+            "\n" + assessed(usual_degraded, without(failed, "", unreachable)));  // in the order of their text
   check("The circuit is open",
         assessed(usual_degraded,
                  without("broken_circuit",

@@ -66,9 +66,8 @@ struct scenario_run {
   int status = -1;
   std::string output;
 
-  /// The trees of the act whose title contains `title`, without what changes from run to run, what the database and
-  /// lock decorators say (their own tests look at that) and what the program says in between.
-  [[nodiscard]] std::string trees(std::string_view title) const {
+  /// The trees of the act whose title contains `title`, without what the program says in between.
+  [[nodiscard]] std::string whole_trees(std::string_view title) const {
     const std::size_t found = output.find(title);
     if (found == std::string::npos) return "there is no act with \"" + std::string{title} + "\"";
     std::size_t at = output.find('\n', found) + 1;
@@ -83,7 +82,15 @@ struct scenario_run {
         out += line + "\n";
     }
     while (out.ends_with("\n\n")) out.pop_back();
+    return out;
+  }
+
+  /// Those trees without what changes from run to run, and what the decorators of databases, locks and HTTP say: their
+  /// own tests look at that.
+  [[nodiscard]] std::string trees(std::string_view title) const {
+    std::string out = whole_trees(title);
     if (out.find("db.system.name=redis") != std::string::npos) out = without_redis(out);
+    while (out.ends_with("\n\n")) out.pop_back();  // a trace of such a command alone
     for (const auto& [varies, instead] :
          {std::pair{" \\[(db\\.system\\.name|http\\.request\\.method|otlpkit\\.lock\\.)[^\n]*\\]", ""},
           std::pair{"on_retry \\[[^\n]*\\]", "on_retry"}, std::pair{"(db_query_time|age)_ms=[0-9.e+-]+", "$1_ms=T"},

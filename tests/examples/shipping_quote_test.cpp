@@ -2,13 +2,19 @@
 // needs: example_shipping_quote
 #include <examples/shape.hpp>
 
+#include <otlpkit/testing/text_diff.hpp>
+
 #include <doctest/doctest.h>
+
+#include <regex>
+#include <string>
+#include <string_view>
 
 namespace {
 
 /// The trees of an act; of a call's halves only whose they are and what went wrong.
 std::string trees(const scenario_run& run, std::string_view title) {
-  std::string out = run.trees(title);
+  std::string out = run.whole_trees(title);
   out = std::regex_replace(out, std::regex{" \\[http[^\n]*url\\.full[^\n]*error\\.type=\"?(\\w+)\"?\\]"}, " client $1");
   out = std::regex_replace(out, std::regex{" \\[http[^\n]*url\\.path[^\n]*error\\.type=\"?(\\w+)\"?\\]"}, " server $1");
   out = std::regex_replace(out, std::regex{" \\[http[^\n]*url\\.full[^\n]*\\]"}, " client");

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <otlpkit/adapters/postgres_protocol.hpp>
-#include <otlpkit/asio/co_spawn.hpp>
+#include <otlpkit/asio/run_at.hpp>
 #include <otlpkit/asio/traced_db.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -148,7 +148,7 @@ class async_connection {
 
   static boost::asio::awaitable<async_connection> connect(std::shared_ptr<const request> asked) {
     auto made = std::make_shared<state>(co_await boost::asio::this_coro::executor, asked->limits);
-    co_await otlpkit::co_spawn(made->strand, establish(made, asked), boost::asio::use_awaitable);
+    co_await otlpkit::detail::run_at(made->strand, establish(made, asked));
     co_return async_connection{std::move(made)};
   }
 
@@ -200,11 +200,11 @@ class async_connection {
   }
 
   static boost::asio::awaitable<db::result> rows(std::shared_ptr<state> s, message_ptr m) {
-    const auto got = co_await otlpkit::co_spawn(s->strand, run(s, std::move(m)), boost::asio::use_awaitable);
+    const auto got = co_await otlpkit::detail::run_at(s->strand, run(s, std::move(m)));
     co_return detail::rows_of(got.get());
   }
   static boost::asio::awaitable<std::int64_t> changed(std::shared_ptr<state> s, message_ptr m) {
-    const auto got = co_await otlpkit::co_spawn(s->strand, run(s, m), boost::asio::use_awaitable);
+    const auto got = co_await otlpkit::detail::run_at(s->strand, run(s, m));
     co_return detail::changed_by(got.get(), m->sql());
   }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/asio/co_spawn.hpp>
+#include <otlpkit/asio/run_at.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <string>
@@ -22,9 +21,8 @@ template <class Executor = boost::asio::any_io_executor, class Pool, class F>
   using result = std::invoke_result_t<F&>;
   // On a strand, so that a cancellation does not meet the function at work.
   const auto strand = boost::asio::make_strand(pool.get_executor());
-  const auto work = [&fn]() -> boost::asio::awaitable<result> { co_return fn(); };
-  boost::asio::use_awaitable_t<Executor> token;
-  co_return co_await co_spawn(strand, work, token);
+  const auto work = [&fn]() -> boost::asio::awaitable<result, Executor> { co_return fn(); };
+  co_return co_await detail::run_at(strand, work());
 }
 
 /// A cache or a store of locks whose calls block, for awaitable code: each call is made on a pool's threads and returns

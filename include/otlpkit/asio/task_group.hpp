@@ -45,17 +45,18 @@ Executor serial_executor(const Executor& ex) {
 /// When a group of tasks has what it waits for, and cancels those that are left.
 enum class group_goal : unsigned char { all_succeed, one_succeeds };
 
-/// Tasks that are awaited together. The one that waits goes on when all are over, cancelled ones included.
-template <class Executor, class Handler>
-class task_group : public std::enable_shared_from_this<task_group<Executor, Handler>> {
+/// Tasks that are awaited together, each at a place of its own. The one that waits goes on when all are over, cancelled
+/// ones included.
+template <class Executor, class Place, class Handler>
+class task_group : public std::enable_shared_from_this<task_group<Executor, Place, Handler>> {
  public:
   task_group(Handler handler, group_goal goal, std::size_t& winner)
       : handler_{std::move(handler)}, goal_{goal}, winner_{winner} {}
 
-  void start(const Executor& ex, std::vector<boost::asio::awaitable<void, Executor>> work) {
+  void start(const std::vector<Place>& places, std::vector<boost::asio::awaitable<void, Executor>> work) {
     running_ = work.size() + 1;  // the one too many is this function
     forward_cancellation();
-    for (std::size_t i = 0; i < work.size(); ++i) members_.emplace_back(serial_executor(ex));
+    for (const Place& place : places) members_.emplace_back(place);
     for (std::size_t i = 0; i < work.size(); ++i) {
       try {
         spawn_task(members_[i].executor, fork_task(), std::move(work[i]),
@@ -78,8 +79,8 @@ class task_group : public std::enable_shared_from_this<task_group<Executor, Hand
 
  private:
   struct member {
-    explicit member(Executor ex) : executor{std::move(ex)} {}
-    Executor executor;
+    explicit member(Place ex) : executor{std::move(ex)} {}
+    Place executor;
     boost::asio::cancellation_signal signal;
   };
 
@@ -149,21 +150,32 @@ class task_group : public std::enable_shared_from_this<task_group<Executor, Hand
   std::exception_ptr failure_;
 };
 
-/// Runs `work`, each as a task of its own and child of the span that is current when this starts. Returns which one
-/// decided; throws the first exception if the goal was missed.
+/// Runs `work`, each as a task of its own and child of the span that is current when this starts, at these places.
+/// Returns which one decided; throws the first exception if the goal was missed.
+template <class Executor, class Place>
+boost::asio::awaitable<std::size_t, Executor> run_group_at(std::vector<Place> places,
+                                                           std::vector<boost::asio::awaitable<void, Executor>> work,
+                                                           group_goal goal) {
+  std::size_t winner = 0;
+  boost::asio::use_awaitable_t<Executor> token;
+  co_await boost::asio::async_initiate<boost::asio::use_awaitable_t<Executor>, void(std::exception_ptr)>(
+      [&places, &work, &winner, goal](auto handler) {
+        using group = task_group<Executor, Place, decltype(handler)>;
+        std::make_shared<group>(std::move(handler), goal, winner)->start(places, std::move(work));
+      },
+      token);
+  co_return winner;
+}
+
+/// The same beside the caller: on its executor.
 template <class Executor>
 boost::asio::awaitable<std::size_t, Executor> run_group(std::vector<boost::asio::awaitable<void, Executor>> work,
                                                         group_goal goal) {
   const Executor ex = co_await boost::asio::this_coro::executor;
-  std::size_t winner = 0;
-  boost::asio::use_awaitable_t<Executor> token;
-  co_await boost::asio::async_initiate<boost::asio::use_awaitable_t<Executor>, void(std::exception_ptr)>(
-      [&ex, &work, &winner, goal](auto handler) {
-        using group = task_group<Executor, decltype(handler)>;
-        std::make_shared<group>(std::move(handler), goal, winner)->start(ex, std::move(work));
-      },
-      token);
-  co_return winner;
+  std::vector<Executor> places;
+  places.reserve(work.size());
+  while (places.size() < work.size()) places.push_back(serial_executor(ex));
+  co_return co_await run_group_at(std::move(places), std::move(work), goal);
 }
 
 }  // namespace otlpkit::inline OTLPKIT_ABI::detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/asio/run_at.hpp>
 #include <otlpkit/asio/task_group.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -17,21 +18,6 @@
 namespace otlpkit::inline OTLPKIT_ABI {
 
 namespace detail {
-
-/// What an awaitable's result is in a tuple or variant.
-template <class T>
-using joined_result = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
-
-template <class T, class Executor>
-boost::asio::awaitable<void, Executor> keep_result(boost::asio::awaitable<T, Executor> work,
-                                                   std::optional<joined_result<T>>& result) {
-  if constexpr (std::is_void_v<T>) {
-    co_await std::move(work);
-    result.emplace();
-  } else {
-    result.emplace(co_await std::move(work));
-  }
-}
 
 template <class Executor, class... T>
 std::vector<boost::asio::awaitable<void, Executor>> keep_results(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <otlpkit/asio/co_spawn.hpp>
+#include <otlpkit/asio/run_at.hpp>
 #include <otlpkit/http/client_connection.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -12,7 +12,6 @@
 #include <boost/asio/query.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 
 #include <algorithm>
@@ -97,7 +96,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
     w->timer.emplace(own_strand(ex), until);
     const giving_up guard{*this, k, *w};
     if (queue(k, w)) {
-      co_await boost::asio::co_spawn(w->timer->get_executor(), wait(shared_from_this(), w), boost::asio::use_awaitable);
+      co_await otlpkit::detail::run_at(w->timer->get_executor(), wait(shared_from_this(), w));
     }
     if (!claim(*w)) co_return std::nullopt;
     co_return lease{shared_from_this(), k, std::move(w->connection)};

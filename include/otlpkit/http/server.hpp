@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/asio/run_at.hpp>
 #include <otlpkit/http/connection.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -9,7 +10,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -61,8 +61,7 @@ class server {
     const auto timer =
         std::make_shared<boost::asio::steady_timer>(boost::asio::any_io_executor{boost::asio::make_strand(executor_)});
     timer->expires_after(grace);
-    co_await boost::asio::co_spawn(timer->get_executor(), detail::server_shared::empty(shared, timer),
-                                   boost::asio::use_awaitable);
+    co_await otlpkit::detail::run_at(timer->get_executor(), detail::server_shared::empty(shared, timer));
     const bool in_time = shared->connections() == 0;
     if (!in_time) shared->close(true);
     co_return in_time;

@@ -3,6 +3,7 @@
 
 // The functions of http::client. otlpkit/http/client.hpp includes this, or otlpkit/http/src.hpp does.
 
+#include <otlpkit/asio/run_at.hpp>
 #include <otlpkit/core/errors.hpp>
 #include <otlpkit/export/connector.hpp>
 #include <otlpkit/http/client.hpp>
@@ -17,7 +18,6 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -160,8 +160,8 @@ OTLPKIT_DECL boost::asio::awaitable<response> client::send(request::message r, s
     if (!reused) lease->connection = make(detail::own_strand(ex), to.host, to.port);
     detail::client_connection& c = *lease->connection;
     std::string why;
-    detail::exchange_result result = co_await boost::asio::co_spawn(
-        c.tcp().get_executor(), detail::perform(c, reused, r, to, until, options, why), boost::asio::use_awaitable);
+    detail::exchange_result result = co_await otlpkit::detail::run_at(
+        c.tcp().get_executor(), detail::perform(c, reused, r, to, until, options, why));
     if (c.peer.port() != 0) call.connected(c.peer.address().to_string(), c.peer.port());
     if (!result.error) {
       call.finish(result.answer, result.answer.result_int(), result.answer.version(), asked,
