@@ -199,10 +199,11 @@ TEST_CASE("co_spawn takes awaitables and functions, any place, and every way to 
   std::future<std::string> from_pool = otlpkit::co_spawn(pool, text(), asio::use_future);
   asio::cancellation_signal signal;
   bool cancelled = false;
-  otlpkit::co_spawn(io, wait_for_ever(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
+  const auto serial = asio::make_strand(io);  // a cancellation must not meet the coroutine at work
+  otlpkit::co_spawn(serial, wait_for_ever(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
                       cancelled = e != nullptr;
                     }));
-  asio::post(io, [&] { signal.emit(asio::cancellation_type::terminal); });
+  asio::post(serial, [&] { signal.emit(asio::cancellation_type::terminal); });
   otlpkit::co_spawn(
       io,
       [&]() -> awaitable<void> {
