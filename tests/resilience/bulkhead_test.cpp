@@ -174,7 +174,7 @@ TEST_CASE("a thread that waited says how long, and none waits beyond its deadlin
   const auto spans = out.spans();
   CHECK(recorded::events(spans.at(0)) ==
         "on_bulkhead_rejected pipeline_executed on_bulkhead_rejected on_bulkhead_waited pipeline_executed");
-  for (const std::size_t told : {0, 3}) {
+  for (const std::size_t told : {0u, 3u}) {
     CHECK(spans[0].events[told].attributes.at("pipeline.name") == "calls");
     CHECK(spans[0].events[told].attributes.at("operation.key") == "caller.op");
   }

@@ -93,7 +93,7 @@ TEST_CASE("what a limiter tells of a call carries pipeline and operation") {
   const auto spans = out.spans();
   CHECK(recorded::events(spans.at(0)) ==
         "pipeline_executed on_rate_limiter_waited pipeline_executed on_rate_limiter_rejected pipeline_executed");
-  for (const std::size_t told : {1, 3}) {
+  for (const std::size_t told : {1u, 3u}) {
     CHECK(spans[0].events[told].attributes.at("pipeline.name") == "p");
     CHECK(spans[0].events[told].attributes.at("operation.key") == "caller.op");
   }
