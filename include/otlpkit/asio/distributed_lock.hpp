@@ -5,6 +5,7 @@
 #include <otlpkit/asio/when.hpp>
 #include <otlpkit/lock/hold.hpp>
 #include <otlpkit/lock/lock_store.hpp>
+#include <otlpkit/resilience/time_source.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>

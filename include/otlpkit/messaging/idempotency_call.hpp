@@ -8,6 +8,7 @@
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/resilience/event.hpp>
 #include <otlpkit/resilience/settled.hpp>
+#include <otlpkit/resilience/time_source.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -3,6 +3,7 @@
 
 #include <otlpkit/messaging/outbox.hpp>
 #include <otlpkit/resilience/outcome.hpp>
+#include <otlpkit/resilience/time_source.hpp>
 
 #include <algorithm>
 #include <chrono>
