@@ -48,7 +48,7 @@ struct shared_cache {
   }
   bool erase(std::string_view key) {
     check();
-    if (const auto first = std::exchange(before_erase, {})) first();
+    if (before_erase) std::exchange(before_erase, {})();
     return entries.erase(key);
   }
   void check() const {

@@ -10,12 +10,13 @@
 #include <cstring>
 #include <new>
 #include <string_view>
+#include <utility>
 
 namespace otlpkit::inline OTLPKIT_ABI {
 
 namespace detail {
 
-/// A thread's spare buffers. Trivially destructible; the thread-exit hook frees what is in it.
+/// A thread's spare buffers. Trivially destructible: only a thread whose exit hook will free them keeps any.
 struct slab_cache {
   static constexpr std::size_t slab_size = 1024;
   static constexpr std::uint32_t most = 64;
@@ -24,14 +25,14 @@ struct slab_cache {
     slab* next;
   };
   slab* head;
-  std::uint32_t count;
+  std::uint32_t space;  ///< how many more it keeps; with an empty list 0 or `most`
 
   /// A kept one, or nullptr.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE void* take_spare() noexcept {
     slab* const s = head;
     if (s != nullptr) [[likely]] {
       head = s->next;
-      --count;
+      ++space;
     }
     return s;
   }
@@ -44,19 +45,19 @@ struct slab_cache {
     if (!has_space()) return std::free(memory);
     keep(memory);
   }
-  [[nodiscard]] bool has_space() const noexcept { return count < most; }
+  [[nodiscard]] bool has_space() const noexcept { return space != 0; }
   OTLPKIT_ALWAYS_INLINE void keep(void* memory) noexcept {
     head = ::new (memory) slab{head};
-    ++count;
+    --space;
   }
 
-  void clear() noexcept {
-    while (head != nullptr) {
-      slab* next = head->next;
-      std::free(head);
-      head = next;
-    }
-    count = 0;
+  /// From now on slabs are kept, until close(), which this thread's exit hook calls.
+  void open() noexcept {
+    if (head == nullptr) space = most;
+  }
+  void close() noexcept {
+    while (head != nullptr) std::free(std::exchange(head, head->next));
+    space = 0;
   }
 };
 

@@ -129,7 +129,7 @@ inline void on_thread_exit(void*) noexcept {
   call_participants(&participant::thread_exit);
   global_runtime.spans.retire(t.spans);
   global_runtime.logs.retire(t.logs);
-  this_thread_slabs.clear();
+  this_thread_slabs.close();
   sweep(t.own.top, true);
   t.own.kept = {};
   while (t.spare != nullptr) global_runtime.kept_spans.give(*std::exchange(t.spare, t.spare->next_spare));
@@ -205,6 +205,12 @@ inline void join_process(participant& p) noexcept {
   }
 }
 
+/// on_thread_exit() will run on this thread.
+inline void arm_thread_exit() noexcept {
+  global_runtime.thread_exit.arm(&global_runtime);
+  this_thread_slabs.open();
+}
+
 OTLPKIT_COLD inline context_slot& set_up_thread() noexcept {
   set_up_process();
   thread_state& t = this_thread;
@@ -212,7 +218,7 @@ OTLPKIT_COLD inline context_slot& set_up_thread() noexcept {
   t.exceptions = platform::exception_counter();
   t.stack = platform::thread_stack();
   t.slot = &t.own;
-  global_runtime.thread_exit.arm(&global_runtime);
+  arm_thread_exit();
   return t.own;
 }
 

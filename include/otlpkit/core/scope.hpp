@@ -114,12 +114,6 @@ class instrumentation_scope {
     if (name_.empty())
       report(diagnostic_level::warning,
              "an instrumentation scope has no name: got \"\", expected the name of the instrumented library");
-    const std::uint16_t number = encode(attributes);
-    detail::this_thread_slabs.clear();  // this thread may never record, and so never have its exit hook set
-    return number;
-  }
-
-  [[nodiscard]] std::uint16_t encode(fields attributes) const noexcept {
     const attribute_limits limits;
     record_buffer out;
     std::size_t scope = 0;

@@ -108,7 +108,7 @@ OTLPKIT_VISIBLE inline constinit participant metric_hooks{&metric_registry::end_
 
 inline void metric_registry::join() noexcept {
   join_process(metric_hooks);
-  global_runtime.thread_exit.arm(&global_runtime);
+  arm_thread_exit();
 }
 
 /// A cell of this thread for the series. The guard is held.
