@@ -7,6 +7,7 @@
 #include <otlpkit/otlpkit.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -53,6 +54,15 @@ void measure(benchmark::State& state, Measure one) {
       state, [&]() __attribute__((always_inline)) {
         one();
         benchmark::ClobberMemory();
+      });
+}
+
+/// What no counter can go below: the next one waits for what this one stores.
+void increment(benchmark::State& state) {
+  static std::atomic<std::int64_t> place{0};
+  measure(
+      state, []() __attribute__((always_inline)) {
+        place.store(place.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
       });
 }
 
@@ -128,6 +138,7 @@ void histogram_2labels(benchmark::State& state) {
 
 void set_up(const benchmark::State&) { pipeline::on(); }
 
+BENCHMARK(increment)->Iterations(cases::many);
 BENCHMARK(counter)->Iterations(cases::many);
 BENCHMARK(counter_2labels)->Iterations(cases::burst);
 BENCHMARK(counter_2labels_64series)->Iterations(cases::burst);
