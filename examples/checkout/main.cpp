@@ -22,11 +22,7 @@ std::string order_of(std::string user, std::vector<carts::cart_item> items) {
 }
 
 int main(int argc, char** argv) {
-  shop::scenario scenario{argc,
-                          argv,
-                          "checkout",
-                          {"stock_insufficient", "payment_down", "last_item", "rejected_high_risk", "unknown_user",
-                           "user_suspended", "unknown_product", "invalid_json", "cache_down"}};
+  shop::scenario scenario{argc, argv, "checkout"};
   shop::database database;
   shop::store db = database.connect();
   payment::surroundings around{database, scenario.seed()};

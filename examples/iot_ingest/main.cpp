@@ -16,11 +16,7 @@ using iot::device_data;
 namespace messaging = otlpkit::messaging;
 
 int main(int argc, char** argv) {
-  shop::scenario scenario{
-      argc,
-      argv,
-      "iot_ingest",
-      {"unknown_device", "device_retired", "out_of_range", "store_slow", "invalid_timestamp", "invalid_json"}};
+  shop::scenario scenario{argc, argv, "iot_ingest"};
   shop::database database;
   shop::store db = database.connect();
   // Three readings make a batch, or what has come within 50 ms. Six may wait; whoever comes then waits 250 ms at most.

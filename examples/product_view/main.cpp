@@ -9,7 +9,7 @@
 using shop::product;
 
 int main(int argc, char** argv) {
-  shop::scenario scenario{argc, argv, "product_view", {"unknown_product", "invalid_id", "cache_down"}};
+  shop::scenario scenario{argc, argv, "product_view"};
   shop::database database;
   shop::store db = database.connect();
   shop::shared_cache<product> shared{scenario.seed()};

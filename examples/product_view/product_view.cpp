@@ -38,8 +38,8 @@ product view_product(std::string_view id, shop::store& db, product_cache& cache,
   if (!found) shop::refuse("unknown_product", "nobody sells " + std::string{id});
 
   cache.set(id, *found, 1h);
-  background.post(otlpkit::detached("product.increment_views", [id = std::string{id}](shop::store& own) {
-    own.execute("UPDATE products SET view_count = view_count + 1 WHERE id = $1", id);
+  background.post(otlpkit::detached("product.increment_views", [id = std::string{id}](shop::store_pool& own) {
+    own.acquire()->execute("UPDATE products SET view_count = view_count + 1 WHERE id = $1", id);
   }));
   OTLPKIT_COUNTER("product.views", {"source", "database"}).add();
   return *found;

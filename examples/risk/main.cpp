@@ -13,7 +13,7 @@
 using namespace std::chrono_literals;
 
 int main(int argc, char** argv) {
-  shop::scenario scenario{argc, argv, "risk", {"unknown_transaction", "ml_slow", "ml_down"}};
+  shop::scenario scenario{argc, argv, "risk"};
   shop::database database;
   shop::store_pool connections = database.pool(8);
   const auto ml = risk::ml_service(scenario.seed());

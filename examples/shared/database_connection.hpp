@@ -3,6 +3,7 @@
 
 #include <otlpkit/adapters/sqlite.hpp>
 #include <otlpkit/db/connection.hpp>
+#include <otlpkit/db/errors.hpp>
 
 #if __has_include(<libpq-fe.h>)
 #include <otlpkit/adapters/postgres.hpp>
@@ -15,6 +16,9 @@
 #include <variant>
 
 namespace shop {
+
+/// Whether the line to the database is cut at the next COMMIT, and if so whether that got through.
+enum class commit_fault { none, lost, answer_lost };
 
 /// A connection to whichever database the scenario runs on: SQLite, or PostgreSQL where this is built with libpq.
 class database_connection {
@@ -31,21 +35,27 @@ class database_connection {
     return std::visit([&](auto& c) { return c.query(sql, values); }, one_);
   }
   std::int64_t execute(std::string_view sql, otlpkit::db::parameters values) {
-    return std::visit([&](auto& c) { return c.execute(sql, values); }, one_);
+    const auto there = [&] { return std::visit([&](auto& c) { return c.execute(sql, values); }, one_); };
+    if (fault_ == commit_fault::none || sql != "COMMIT") return there();
+    if (fault_ == commit_fault::answer_lost) there();
+    lost_ = true;
+    throw otlpkit::db::error{"08006", "the connection to the database is lost"};
   }
   void run_script(const std::string& sql) {
     std::visit([&](auto& c) { c.run_script(sql); }, one_);
   }
   /// Whether it is lost, and can do nothing any more.
   [[nodiscard]] bool broken() const noexcept {
+    if (lost_) return true;
 #if __has_include(<libpq-fe.h>)
     if (const auto* const postgres = std::get_if<otlpkit::postgres::connection>(&one_)) return postgres->broken();
 #endif
     return false;
   }
   [[nodiscard]] bool usable() noexcept {
-    return std::visit([](auto& c) { return c.usable(); }, one_);
+    return !lost_ && std::visit([](auto& c) { return c.usable(); }, one_);
   }
+  void fail_at_commit(commit_fault how) noexcept { fault_ = how; }
 
  private:
 #if __has_include(<libpq-fe.h>)
@@ -53,6 +63,8 @@ class database_connection {
 #else
   std::variant<otlpkit::sqlite::connection> one_;
 #endif
+  commit_fault fault_ = commit_fault::none;
+  bool lost_ = false;
 };
 
 }  // namespace shop

@@ -25,6 +25,7 @@ struct scenario::state {
   std::string name;
   std::vector<std::string> faults;
   std::string fault;
+  std::string misuse;  ///< what is wrong with the arguments: then nothing is played
   std::uint64_t seed = 1;
   bool shape = false;
   bool failed = false;
@@ -55,44 +56,35 @@ struct scenario::state {
 
 namespace {
 
-[[noreturn]] void usage_error(const std::string& message, std::string_view name,
-                              const std::vector<std::string>& faults) {
-  std::fprintf(stderr, "%s\nusage: %.*s [--seed N] [--fault NAME] [--shape]\nfaults:", message.c_str(),
-               static_cast<int>(name.size()), name.data());
+/// Says what is wrong with the arguments, and which there are.
+int usage_error(const std::string& message, const std::string& name, const std::vector<std::string>& faults) {
+  std::fprintf(stderr, "%s\nusage: %s [--seed N] [--fault NAME] [--shape]\nfaults:", message.c_str(), name.c_str());
   for (const std::string& fault : faults) std::fprintf(stderr, " %s", fault.c_str());
   std::fputs("\n", stderr);
-  std::exit(2);
+  return 2;
 }
 
 }  // namespace
 
-scenario::scenario(int argc, char** argv, std::string_view name, std::initializer_list<std::string_view> faults)
-    : state_{std::make_unique<state>()} {
+scenario::scenario(int argc, char** argv, std::string_view name) : state_{std::make_unique<state>()} {
   state& s = *state_;
   s.name = name;
-  s.faults.assign(faults.begin(), faults.end());
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
-    const auto value = [&]() -> std::string_view {
-      if (i + 1 == argc) usage_error(std::string{argument} + " wants a value", name, s.faults);
-      return argv[++i];
-    };
-    if (argument == "--seed") {
-      const std::string_view text = value();
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), s.seed);
-      if (error != std::errc{} || end != text.data() + text.size()) {
-        usage_error("--seed \"" + std::string{text} + "\": expected a number from 0 to 18446744073709551615", name,
-                    s.faults);
-      }
-    } else if (argument == "--fault") {
-      s.fault = value();
-      bool known = false;
-      for (const std::string& fault : s.faults) known = known || fault == s.fault;
-      if (!known) usage_error(s.name + " has no fault \"" + s.fault + "\"", name, s.faults);
-    } else if (argument == "--shape") {
+  for (int i = 1; i < argc && s.misuse.empty(); ++i) {
+    const std::string argument = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (argument == "--shape") {
       s.shape = true;
+    } else if (argument != "--seed" && argument != "--fault") {
+      s.misuse = "unknown argument \"" + argument + "\"";
+    } else if (!has_value) {
+      s.misuse = argument + " wants a value";
+    } else if (argument == "--fault") {
+      s.fault = argv[++i];
     } else {
-      usage_error("unknown argument \"" + std::string{argument} + "\"", name, s.faults);
+      const std::string_view text = argv[++i];
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), s.seed);
+      if (error != std::errc{} || end != text.data() + text.size())
+        s.misuse = "--seed \"" + std::string{text} + "\": expected a number from 0 to 18446744073709551615";
     }
   }
   s.telemetry.emplace(s.settings());
@@ -105,11 +97,13 @@ std::uint64_t scenario::seed() const noexcept { return state_->seed; }
 void scenario::after_each(std::function<void()> settle) { state_->settle = std::move(settle); }
 
 void scenario::act(std::string_view title, const std::function<void()>& act) {
-  if (state_->fault.empty()) play(title, act);
+  if (state_->fault.empty() && state_->misuse.empty()) play(title, act);
 }
 
 void scenario::fault(std::string_view name, std::string_view title, const std::function<void()>& act) {
-  if (state_->fault.empty() || state_->fault == name)
+  state& s = *state_;
+  if (s.faults.empty() || s.faults.back() != name) s.faults.emplace_back(name);
+  if (s.misuse.empty() && (s.fault.empty() || s.fault == name))
     play(std::string{title} + " (--fault " + std::string{name} + ")", act);
 }
 
@@ -155,6 +149,8 @@ void scenario::say(const std::string& line) const { std::printf("   %s\n", line.
 int scenario::finish() {
   state& s = *state_;
   s.telemetry->shutdown();
+  if (s.misuse.empty() && s.acts == 0) s.misuse = s.name + " has no fault \"" + s.fault + "\"";
+  if (!s.misuse.empty()) return usage_error(s.misuse, s.name, s.faults);
   if (const std::string metrics = s.metrics->text(); !metrics.empty()) std::printf("\nmetrics\n%s", metrics.c_str());
   std::printf("\n%s: %d acts, %s\n", s.name.c_str(), s.acts,
               s.failed ? "NOT as they should be" : "all as they should be");

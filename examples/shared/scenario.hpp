@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,8 +22,7 @@ namespace shop {
 /// Telemetry is set up in scenario.cpp: with no OTEL_* endpoint the terminal only, with one both.
 class scenario {
  public:
-  /// Ends the program with status 2 and a message when the arguments make no sense.
-  scenario(int argc, char** argv, std::string_view name, std::initializer_list<std::string_view> faults);
+  scenario(int argc, char** argv, std::string_view name);
   ~scenario();
   scenario(const scenario&) = delete;
   scenario& operator=(const scenario&) = delete;
@@ -43,6 +41,16 @@ class scenario {
   void expect(bool holds, std::string_view what);
   /// `request` must be refused for this reason (see shop::refuse).
   void expect_refused(std::string_view type, const std::function<void()>& request);
+  /// `request` must fail with an E, by no decision of its own.
+  template <class E>
+  void expect_failure(const std::function<void()>& request) {
+    try {
+      request();
+    } catch (const E& e) {
+      return say(std::string{"failed: "} + e.what());
+    }
+    expect(false, "an error");
+  }
 
   /// Prints a line of what happened.
   void say(const std::string& line) const;
@@ -51,7 +59,7 @@ class scenario {
   void join(std::shared_ptr<const otlpkit::sdk::batch> spans);
 
   /// Sends and prints what is left: traces, then metrics.
-  /// \return main()'s exit status: 0 if every act did what it said
+  /// \return main()'s exit status: 0 if every act did what it said; 2, with a message, for arguments that make no sense
   [[nodiscard]] int finish();
 
  private:

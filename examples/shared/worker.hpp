@@ -5,21 +5,21 @@
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
 namespace shop {
 
-/// Does work that no request waits for: one thread with a connection of its own.
+/// Does work that no request waits for: one thread with a connection of its own, which the work asks for.
 class worker {
  public:
-  using job = std::function<void(store&)>;
+  using job = std::function<void(store_pool&)>;
 
   /// \param db must live longer
-  explicit worker(const database& db) : database_{db}, thread_{[this] { run(); }} {}
+  explicit worker(const database& db) : database_{db.pool(1)}, thread_{[this] { run(); }} {}
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
   /// Does what is left first.
@@ -57,8 +57,7 @@ class worker {
       busy_ = true;
       lock.unlock();
       try {
-        if (!db_ || db_->broken()) db_.emplace(database_.connect());
-        work(*db_);
+        work(database_);
       } catch (const std::exception&) {
         // Nobody waits for an answer; the work's span has recorded what went wrong.
       }
@@ -68,8 +67,7 @@ class worker {
     }
   }
 
-  const database& database_;
-  std::optional<store> db_;
+  store_pool database_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<job> jobs_;

@@ -105,7 +105,7 @@ int play(const shop::role& role) {
 
 int main(int argc, char** argv) {
   if (const auto role = shop::role_of(argc, argv)) return play(*role);
-  shop::scenario scenario{argc, argv, "shipping_quote", {"unknown_order", "warehouse_closed", "shipping_down"}};
+  shop::scenario scenario{argc, argv, "shipping_quote"};
 
   struct services {  // stopped at the end of their act: then all of the trace is here
     services(shop::scenario& s, const std::string& closed)

@@ -1,5 +1,5 @@
-// social_post: a post is moderated, its images are processed in parallel, and followers, search and others hear of it
-// later SPDX-License-Identifier: MIT
+// social_post: a post is moderated, its images are processed in parallel, and who follows hears of it after the answer
+// SPDX-License-Identifier: MIT
 #include "shared/run.hpp"
 #include "shared/scenario.hpp"
 #include "social_post/neighbours.hpp"
@@ -17,11 +17,7 @@ const std::vector<std::string> three_images{"https://photos.example/cup.jpg", "h
                                             "https://photos.example/mill.jpg"};
 
 int main(int argc, char** argv) {
-  shop::scenario scenario{argc,
-                          argv,
-                          "social_post",
-                          {"content_refused", "image_fails", "moderation_slow", "moderation_down", "search_down",
-                           "unknown_user", "user_suspended", "invalid_visibility", "invalid_json"}};
+  shop::scenario scenario{argc, argv, "social_post"};
   shop::database database;
   shop::store db = database.connect();
   social::surroundings around{database, scenario.seed()};

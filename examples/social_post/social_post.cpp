@@ -77,9 +77,8 @@ asio::awaitable<std::string> process_image(const std::string& url, services& s) 
   try {
     answer = co_await s.media.post("/images", given, "application/json", "/images");
   } catch (const boost::system::system_error& e) {
-    if (e.code() != asio::error::operation_aborted) shop::refuse("media_unavailable", e.code().message());
-    OTLPKIT_RECORD("cancelled", true);  // another image has failed: that is what goes wrong, not this one
-    co_return "";
+    if (e.code() == asio::error::operation_aborted) throw;  // another image has failed, and this one is given up
+    shop::refuse("media_unavailable", e.code().message());
   }
   if (answer.result_int() != 200) shop::refuse("image_refused", answer.body());
   co_return shop::from_json<image>(answer.body()).url;

@@ -70,8 +70,8 @@ void move_money(const transfer_request& wanted, const transfer_result& result, s
 void completed(const transfer_request& wanted, const std::string& transaction_id, const transfer_services& services) {
   services.accounts.erase(wanted.from_account);
   services.accounts.erase(wanted.to_account);
-  services.background.post(otlpkit::detached("transfer.notify", [wanted, transaction_id](shop::store& db) {
-    db.execute(
+  services.background.post(otlpkit::detached("transfer.notify", [wanted, transaction_id](shop::store_pool& own) {
+    own.acquire()->execute(
         "INSERT INTO transfer_notices (transaction_id, user_id, text) "
         "SELECT $1, user_id, $2 FROM accounts WHERE id = $3",
         transaction_id, "you got " + to_string(wanted.amount), wanted.to_account);

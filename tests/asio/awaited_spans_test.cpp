@@ -5,7 +5,10 @@
 #include <asio/checks.hpp>
 #include <support/emitted.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/strand.hpp>
 
 #include <algorithm>
@@ -116,6 +119,88 @@ TEST_CASE("a coroutine destroyed while suspended leaves spans that are abandoned
   std::vector<span_record> of_mine{*abandoned};
   of_mine[0].name = "caller";
   support::emitted(of_mine);
+}
+
+namespace {
+
+/// Waits until it is cancelled; then fails with an exception of its own, if it is to.
+awaitable<void> wait_in_guard(bool fails_too) {
+  const otlpkit::span_guard guard{fails_too ? "guard and more" : "guard"};
+  bool cancelled = false;
+  try {
+    co_await wait_for_ever();
+  } catch (const boost::system::system_error&) {
+    if (!fails_too) throw;
+    cancelled = true;
+  }
+  co_await asio::this_coro::throw_if_cancelled(false);
+  if (cancelled) co_await otlpkit::in_span("clean-up", fails({}));
+}
+
+void check_cancelled(const span_record& s) {
+  CAPTURE(s.name);
+  CHECK(s.status == 0);
+  CHECK(s.attributes.contains("otlpkit.cancelled"));
+  CHECK(s.events.empty());
+}
+
+}  // namespace
+
+TEST_CASE("what the others of a group are cancelled by is no failure of their spans: one alone is to blame") {
+  support::recording recording;
+  run_one([]() -> awaitable<void> {
+    bool thrown = false;
+    try {
+      const otlpkit::span_guard all{"all"};
+      co_await otlpkit::when_all(wait_in_guard(false), otlpkit::in_span("in_span", wait_for_ever()),
+                                 otlpkit::in_span("to blame", fails({})), wait_in_guard(true));
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT(thrown);
+    const otlpkit::span_guard any{"any"};
+    co_await otlpkit::when_any(otlpkit::in_span("loser", wait_for_ever()), nothing({}));
+  });
+  CHECK(counted.wrong.load() == 0);
+  const auto spans = recording.take();
+  for (const char* name : {"guard", "in_span", "loser"}) check_cancelled(named(spans, name));
+  CHECK(named(spans, "to blame").is_error());
+  CHECK(named(spans, "all").is_error());
+  CHECK_FALSE(named(spans, "any").is_error());
+  // What goes wrong after the cancellation is an error where the exception is seen.
+  CHECK(named(spans, "clean-up").is_error());
+  CHECK_FALSE(named(spans, "guard and more").is_error());
+  std::vector<span_record> of_mine{named(spans, "in_span")};
+  of_mine[0].name = "caller";
+  support::emitted(of_mine);
+}
+
+TEST_CASE("a task that takes no notice of a kind of cancellation was not cancelled, and may fail") {
+  support::recording recording;
+  asio::io_context io;
+  asio::cancellation_signal signal;
+  asio::steady_timer gate{io, asio::steady_timer::time_point::max()};
+  const auto held = [&gate]() -> awaitable<void> {
+    const otlpkit::span_guard guard{"held"};
+    boost::system::error_code over;
+    co_await gate.async_wait(asio::redirect_error(asio::use_awaitable, over));
+    co_await fails({});
+  };
+  otlpkit::co_spawn(
+      io,
+      [&held]() -> awaitable<void> {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+        co_await otlpkit::when_all(held());
+      },
+      asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr e) { EXPECT(e != nullptr); }));
+  while (io.poll() != 0) {
+  }
+  signal.emit(asio::cancellation_type::total);
+  io.poll();
+  gate.cancel();
+  io.run();
+  CHECK(counted.wrong.load() == 0);
+  CHECK(named(recording.take(), "held").is_error());
 }
 
 TEST_CASE("in_span and traced run an awaitable in a span with its fields, and record what it fails with") {

@@ -3,6 +3,7 @@
 // links: SQLite::SQLite3
 // emits: telemetry
 #include <otlpkit/adapters/sqlite.hpp>
+#include <otlpkit/asio/batcher.hpp>  // used elsewhere; here because all of them go together
 #include <otlpkit/asio/idempotency.hpp>
 #include <otlpkit/asio/messaging.hpp>
 #include <otlpkit/asio/outbox.hpp>

@@ -103,6 +103,46 @@ TEST_CASE("the first error cancels the other tasks of when_all, and is thrown wh
   CHECK(wrong_parents(recording.take()) == 0);
 }
 
+TEST_CASE("what ends while others are still being started decides all the same") {
+  constexpr int groups = 1000;
+  constexpr int others = 8;
+  std::atomic<int> ended{0};
+  std::atomic<int> failed{0};
+  asio::io_context io;
+  const auto fails_at_once = []() -> awaitable<void> {
+    throw std::runtime_error{"no"};
+    co_return;
+  };
+  const auto at_once = []() -> awaitable<void> { co_return; };
+  const auto cancelled = [&ended]() -> awaitable<void> {
+    try {
+      co_await wait_for_ever();
+    } catch (const boost::system::system_error&) {
+      ++ended;
+      throw;
+    }
+  };
+  const auto group = [&]() -> awaitable<void> {
+    std::vector<awaitable<void>> work;
+    work.push_back(fails_at_once());
+    for (int i = 0; i < others; ++i) work.push_back(cancelled());
+    co_await otlpkit::when_all(std::move(work));
+  };
+  for (int i = 0; i < groups; ++i) {
+    otlpkit::co_spawn(io, group(), [&failed](std::exception_ptr e) { failed += e != nullptr ? 1 : 0; });
+  }
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back([&io] { io.run_for(std::chrono::seconds{60}); });
+  for (std::thread& t : threads) t.join();
+  CHECK(failed.load() == groups);
+  CHECK(ended.load() == groups * others);
+
+  std::size_t winner = 9;
+  run_one(
+      [&]() -> awaitable<void> { winner = (co_await otlpkit::when_any(at_once(), at_once(), cancelled())).index(); });
+  CHECK(winner == 0);
+}
+
 TEST_CASE("when_any returns the first success, cancels the others, and throws only if all fail") {
   support::recording recording;
   std::atomic<int> ended{0};

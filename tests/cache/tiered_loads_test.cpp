@@ -83,6 +83,13 @@ TEST_CASE("a value that was set or taken away while an older one was loading is 
     return 2;
   }) == 2);
   CHECK(*cache.get("a", [] { return 9; }) == 3);
+  cache.erase("a");
+  CHECK(*cache.get("a", [&] {
+    cache.clear();
+    return 6;
+  }) == 6);
+  CHECK_FALSE(l2.entries.get("a").has_value());
+  CHECK(*cache.get("a", [] { return 7; }) == 7);
   // Between the check and the write to the shared cache: what was written is taken back.
   cache.erase("a");
   l2.before_set = [&] {

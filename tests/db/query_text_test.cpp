@@ -79,6 +79,17 @@ TEST_CASE("dialects differ in what is a literal") {
   CHECK(without_literals(R"(SELECT 'it\'s secret', "secret" # secret)", sql_dialect::of("mysql")) == "SELECT ?, ?  ");
   CHECK(without_literals(R"(SELECT 'a\', b)", sql_dialect::of("postgresql")) == "SELECT ?, b");
   CHECK(without_literals("/* a /* b */ secret */ SELECT 1", sql_dialect::of("postgresql")) == "  SELECT ?");
+  // For SQLite what stands in double quotes is a string if nothing has that name, and [it's] is a name.
+  CHECK(without_literals(R"(SELECT [it's], a FROM t WHERE b = "secret")", sql_dialect::of("sqlite")) ==
+        "SELECT [it's], a FROM t WHERE b = ?");
+  CHECK(summary(R"(SELECT a FROM "main"."order lines" JOIN [it's])", "sqlite") ==
+        R"(SELECT "main"."order lines" [it's])");
+  CHECK(without_literals("SELECT a[1], b['x']", sql_dialect::of("postgresql")) == "SELECT a[?], b[?]");
+}
+
+TEST_CASE("a string that goes on in the next line has the escapes of its beginning") {
+  CHECK(without_literals("SELECT E'a' -- more\n 'b\\'secret', c") == "SELECT ?  \n ?, c");
+  CHECK(without_literals("SELECT E'a', 'b\\', c") == "SELECT ?, ?, c");
 }
 
 TEST_CASE("what is opened and never closed is taken for a literal to the end") {

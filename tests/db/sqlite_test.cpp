@@ -81,6 +81,19 @@ TEST_CASE("$N means the Nth value, in whatever order and however often it stands
   CHECK(failure([&] { query(c, "SELECT $1, $2", 1); }) == SQLITE_RANGE);
   CHECK(failure([&] { query(c, "SELECT $3", 1); }) == SQLITE_RANGE);
   CHECK(failure([&] { query(c, "SELECT $name", 1); }) == SQLITE_RANGE);
+  CHECK(failure([&] { query(c, "SELECT $0", 1); }) == SQLITE_RANGE);
+  CHECK(query(c, "SELECT $3, '$1', $1 /* $9 */, $2, $4, $2", "a", "b", "c", "d").at(0, 4).text == "d");
+  CHECK(query(c, "SELECT :own, $2", "one", "two").at(0, 1).text == "two");
+  CHECK(query(c, "SELECT ?, $1", "one").at(0, 1).text == "one");
+}
+
+TEST_CASE("values in the order of their numbers have no names SQLite would have to look for, one by one") {
+  connection c{":memory:"};
+  query(c, "SELECT $1, $2, $3, $12, $13", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13);
+  sqlite3_stmt* const s = ::sqlite3_next_stmt(c.handle(), nullptr);
+  REQUIRE(s != nullptr);
+  for (const int at : {1, 2, 3, 13}) CHECK(::sqlite3_bind_parameter_name(s, at) == nullptr);
+  CHECK(std::string{::sqlite3_bind_parameter_name(s, 12)} == "?12");
 }
 
 TEST_CASE("a row becomes a struct, nested ones take as many columns as they have members") {
@@ -132,6 +145,7 @@ TEST_CASE("errors carry SQLite's extended code") {
   CHECK(failure([&] { query(c, "SELEC 1"); }) == SQLITE_ERROR);
   CHECK(failure([&] { query(c, "  -- nothing"); }) == SQLITE_MISUSE);
   CHECK(failure([&] { query(c, "SELECT 1; SELECT 2"); }) == SQLITE_MISUSE);
+  CHECK(failure([&] { query(c, std::string_view{"SELECT 1\0 WHERE 0", 17}); }) == SQLITE_MISUSE);
   CHECK(failure([] { connection{"/nowhere/at/all.db"}; }) == SQLITE_CANTOPEN);
   CHECK(query(c, "SELECT 1; ").size() == 1);
 }
@@ -155,4 +169,32 @@ TEST_CASE("a connection can be moved, with its statements") {
   connection second{std::move(first)};
   execute(second, "INSERT INTO t VALUES ($1)", 2);
   CHECK(query(second, "SELECT a FROM t").size() == 2);
+}
+
+TEST_CASE("no bytes are not NULL") {
+  connection c{":memory:"};
+  CHECK(query(c, "SELECT typeof($1)", byte_view{}).at(0, 0).text == "blob");
+}
+
+TEST_CASE("a connection keeps no more statements than it was told, and is of no use in the middle of a transaction") {
+  connection c{":memory:", {.busy_timeout_ms = 7, .cached_statements = 2}};
+  for (const char* sql : {"SELECT 1", "SELECT 2", "SELECT 3", "SELECT 4"}) query(c, sql);
+  int kept = 0;
+  for (auto* s = ::sqlite3_next_stmt(c.handle(), nullptr); s != nullptr; s = ::sqlite3_next_stmt(c.handle(), s)) ++kept;
+  CHECK(kept == 2);
+  CHECK(query(c, "PRAGMA busy_timeout").at(0, 0).integer == 7);
+  CHECK(c.usable());
+  execute(c, c.info().begin);
+  CHECK_FALSE(c.usable());
+  execute(c, "ROLLBACK");
+  CHECK(c.usable());
+}
+
+TEST_CASE("a transaction takes the write lock at its beginning, where it can wait for it") {
+  const std::string file = OTLPKIT_TEST_BINARY_DIR "/begin.db";
+  connection a{file, {.busy_timeout_ms = 0}}, b{file, {.busy_timeout_ms = 0}};
+  execute(a, a.info().begin);
+  CHECK((failure([&] { execute(b, b.info().begin); }) & 0xFF) == SQLITE_BUSY);
+  execute(a, "ROLLBACK");
+  execute(b, b.info().begin);
 }

@@ -94,6 +94,38 @@ TEST_CASE("no row where there must be one, or several, is said by an exception a
   CHECK_THROWS_AS(static_cast<void>(db.query_one<item>("SELECT id, name FROM items")), row_count_error);
   CHECK_FALSE(db.query_optional<item>("SELECT id, name FROM items WHERE id = $1", 99).has_value());
   for (const auto& span : out.take()) CHECK_FALSE(span.is_error());
+  for (const char* sql :
+       {"SELECT id, name FROM items WHERE name = \"s3cret\"", "SELECT id, name FROM items WHERE name <> 's3cret'"}) {
+    try {
+      static_cast<void>(db.query_one<item>(sql));
+      FAIL("one row");
+    } catch (const row_count_error& e) {  // others record it
+      CHECK(std::string_view{e.what()}.ends_with(" FROM items WHERE name = ?") !=
+            std::string_view{e.what()}.ends_with(" FROM items WHERE name <> ?"));
+    }
+  }
+}
+
+TEST_CASE("an error's text has no value that the database quotes, so that whoever catches it may record it") {
+  const auto text = [](const char* code, const char* message) {
+    const otlpkit::db::error e{code, message};
+    CHECK(std::string_view{e.full_message()} == message);
+    return std::string{e.what()};
+  };
+  CHECK(text("22P02", "invalid input syntax for type integer: \"a\"b\"") ==
+        "invalid input syntax for type integer: \"?\"");
+  CHECK(text("22P02", "ung\u00fcltige Eingabesyntax f\u00fcr Typ integer: \u201es3cret\u201c") == "ung?");
+  CHECK(text("42601", "syntax error at or near \"s3cret") == "syntax error at or near \"?");
+  CHECK(text("1", "near \"s3cret\": syntax error") == "near \"?\": syntax error");
+  CHECK(text("23505", "duplicate key value violates unique constraint \"items_pkey\"") ==
+        "duplicate key value violates unique constraint \"items_pkey\"");
+  recording out;
+  auto db = with_items();
+  CHECK_THROWS_AS(otlpkit::traced("caller", [&] { db.query("SELECT 1 's3cret' 2"); }), otlpkit::sqlite::error);
+  for (const auto& span : out.take()) {
+    REQUIRE(span.events.size() == 1);
+    CHECK(span.events[0].attributes.at("exception.message") == "near \"?\": syntax error");
+  }
 }
 
 TEST_CASE("rows may be read by a function") {
@@ -137,6 +169,13 @@ TEST_CASE("an error without a code of the database is named by its type") {
   const auto by_error = metric_points::by(out.metric("db.client.operation.duration"), "error.type");
   CHECK(by_error.at("57P01").labels.at("db.response.status_code") == "57P01");
   CHECK_FALSE(by_error.at("std::runtime_error").labels.contains("db.response.status_code"));
+  struct nameless : remote {
+    std::int64_t execute(std::string_view, parameters) { throw otlpkit::db::error{"", "no code"}; }
+  };
+  traced_db without{nameless{}};
+  CHECK_THROWS_AS(without.execute("DELETE FROM t"), otlpkit::db::error);
+  const std::string type{only(out.take(), "DELETE t").attributes.at("error.type").as_string()};
+  CHECK(type.ends_with("db::error"));
 }
 
 TEST_CASE("a transaction lasts when it is committed") {
@@ -274,6 +313,9 @@ TEST_CASE("failures that another transaction caused are told from others") {
   using otlpkit::db::is_connection_failure;
   for (const char* code : {"08006", "08001", "57P01"}) CHECK(is_connection_failure(error{code, ""}));
   for (const char* code : {"57014", "40001", "8", "08", ""}) CHECK_FALSE(is_connection_failure(error{code, ""}));
+  using otlpkit::db::is_outcome_unknown;
+  CHECK(is_outcome_unknown(error{"08007", ""}));
+  for (const char* code : {"08006", "57P01", ""}) CHECK_FALSE(is_outcome_unknown(error{code, ""}));
 }
 
 TEST_CASE("a batch is one span with its size, and a batch of one is none") {

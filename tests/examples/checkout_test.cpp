@@ -4,6 +4,27 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
+namespace {
+
+/// An order that is refused: what it was, and the step that refused it.
+std::string rolled_back(const std::string& fields, const std::string& step) {
+  return tree("order.create [" + fields + " error.type=exception] !ERROR(left by an exception)",
+              {"├─ BEGIN\n", step, "└─ ROLLBACK\n"});
+}
+
+/// There is too little of a product.
+std::string too_little(const std::string& user, int items, const std::string& product) {
+  const std::string count = std::to_string(items);
+  return rolled_back(
+      "user_id=" + user + " item_count=" + count,
+      "├─ user.validate [user_id=" + user + "]\n│  └─ SELECT users\n├─ order.validate_items [item_count=" + count +
+          " error.type=stock_insufficient] !ERROR(1 of " + product + " wanted, 0 there)\n│  └─ SELECT products\n");
+}
+
+}  // namespace
+
 TEST_CASE("an order has the trace of the documents: one transaction, then detached work") {
   const scenario_run run = run_scenario("checkout");
   CHECK(run.status == 0);
@@ -55,47 +76,19 @@ TEST_CASE("an order has the trace of the documents: one transaction, then detach
        └─ cart.clear [user_id=u-1]
           └─ cache.erase carts [otlpkit.cache.name=carts otlpkit.cache.outcome=miss]
   )") == "");
-  CHECK(run.diff("More than there is", R"(
-    order.create [user_id=u-2 item_count=2 error.type=exception] !ERROR(left by an exception)
-    ├─ BEGIN
-    ├─ user.validate [user_id=u-2]
-    │  └─ SELECT users
-    ├─ order.validate_items [item_count=2 error.type=stock_insufficient] !ERROR(1 of p-1004 wanted, 0 there)
-    │  └─ SELECT products
-    └─ ROLLBACK
-  )") == "");
-  CHECK(run.diff("A user who may not buy", R"(
-    order.create [user_id=u-8 item_count=1 error.type=exception] !ERROR(left by an exception)
-    ├─ BEGIN
+  CHECK(run.diff("More than there is", too_little("u-2", 2, "p-1004")) == "");
+  CHECK(run.diff("A user who may not buy", rolled_back("user_id=u-8 item_count=1", R"(
     ├─ user.validate [user_id=u-8 error.type=user_suspended] !ERROR(the user is suspended)
     │  └─ SELECT users
-    └─ ROLLBACK
-  )") == "");
+  )")) == "");
   CHECK(run.missing("What is no JSON", R"(
     order.create [error.type=invalid_json] !ERROR(items[0].quantity: expected a value, and there is none)
   )") == "");
   CHECK(run.missing("What is no JSON", R"(
     order.create [user_id=u-1 item_count=1 error.type=invalid_quantity] !ERROR(a quantity of -1: expected 1 to 999)
   )") == "");
-  CHECK(run.missing("Two buyers race", R"(
-    order.create [user_id=u-2 item_count=1 error.type=exception] !ERROR(left by an exception)
-    ├─ BEGIN
-    ├─ user.validate [user_id=u-2]
-    │  └─ SELECT users
-    ├─ order.validate_items [item_count=1 error.type=stock_insufficient] !ERROR(1 of p-1003 wanted, 0 there)
-    │  └─ SELECT products
-    └─ ROLLBACK
-  )")
-            .empty() != run.missing("Two buyers race", R"(
-    order.create [user_id=u-3 item_count=1 error.type=exception] !ERROR(left by an exception)
-    ├─ BEGIN
-    ├─ user.validate [user_id=u-3]
-    │  └─ SELECT users
-    ├─ order.validate_items [item_count=1 error.type=stock_insufficient] !ERROR(1 of p-1003 wanted, 0 there)
-    │  └─ SELECT products
-    └─ ROLLBACK
-  )")
-                            .empty());
+  CHECK(run.missing("Two buyers race", too_little("u-2", 1, "p-1003")).empty() !=
+        run.missing("Two buyers race", too_little("u-3", 1, "p-1003")).empty());
   CHECK(run.output.find("orders.created 7\n") != std::string::npos);
 }
 

@@ -44,6 +44,32 @@ TEST_CASE("the index names every scenario in both of its tables, and nothing tha
     CHECK_MESSAGE(fs::exists(examples / (*m)[1].str()), (*m)[1].str());
 }
 
+TEST_CASE("a scenario's README names every fault it can play, and the servers it can run on") {
+  for (const std::string& name : scenarios()) {
+    CAPTURE(name);
+    const std::string readme = text_of(examples / name / "README.md");
+    const std::string main = text_of(examples / name / "main.cpp");
+    const std::regex fault{"scenario\\.fault\\(\\s*\"(\\w+)\""};
+    int faults = 0;
+    for (std::sregex_iterator m{main.begin(), main.end(), fault}; m != std::sregex_iterator{}; ++m, ++faults) {
+      const std::string known = (*m)[1].str();
+      const bool named = readme.find("`" + known + "`") != std::string::npos ||
+                         readme.find("--fault " + known + "`") != std::string::npos;
+      CHECK_MESSAGE(named, known);
+    }
+    CHECK(faults > 2);
+    const auto uses = [&](const std::regex& what) {
+      for (const auto& entry : fs::directory_iterator{examples / name}) {
+        if (entry.path().filename() != "README.md" && std::regex_search(text_of(entry.path()), what)) return true;
+      }
+      return false;
+    };
+    CHECK((readme.find("DATABASE_URL=") != std::string::npos) == uses(std::regex{"shop::database "}));
+    const std::regex on_redis{"shop::(shared_cache<|lock_store |account_cache|message_broker )"};
+    CHECK((readme.find("REDIS_URL=") != std::string::npos) == uses(on_redis));
+  }
+}
+
 TEST_CASE("every scenario says in its first line what it is, and has a README of the same form") {
   for (const std::string& name : scenarios()) {
     CAPTURE(name);

@@ -6,70 +6,75 @@
 
 #include <string>
 
-TEST_CASE("readings are written in batches, whose traces link to those of the readings") {
-  const scenario_run run = run_scenario("iot_ingest");
-  CHECK(run.status == 0);
-  CHECK(short_diff(run, "Three readings make a batch", R"(
-    batch.flush readings [otlpkit.batcher.name=readings otlpkit.batcher.batch.items=3 otlpkit.batcher.reason=count]
-    │  ↳ link
-    │  ↳ link
-    │  ↳ link
+namespace {
+
+/// A device that is looked up in the database.
+constexpr const char* looked_up = R"(
+  ├─ iot.validate_device
+  │  ├─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=miss]
+  │  ├─ SELECT devices
+  │  └─ cache.set devices [otlpkit.cache.name=devices]
+)";
+
+constexpr const char* no_alert = "└─ iot.check_alert_rules [rules=2]\n";
+
+/// Refused when the device was found to be known.
+std::string refused(const std::string& device, const std::string& error) {
+  return tree("iot.ingest [device_id=" + device + " data_points=1 error.type=" + error, {R"(
+    └─ iot.validate_device
+       └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
+  )"});
+}
+
+std::string batch(const std::string& fields, const std::string& links) {
+  return tree("batch.flush readings [otlpkit.batcher.name=readings otlpkit.batcher.batch." + fields + "]", {links, R"(
     ├─ BEGIN
     ├─ BATCH INSERT readings
     ├─ BATCH INSERT reading_metrics
     └─ COMMIT
+  )"});
+}
 
-    iot.ingest [device_id=d-1 data_points=1]
-    ├─ iot.validate_device
-    │  └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
-    └─ iot.check_alert_rules [rules=2]
+}  // namespace
 
-    iot.ingest [device_id=d-1 data_points=1]
-    ├─ iot.validate_device
-    │  ├─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=miss]
-    │  ├─ SELECT devices
-    │  └─ cache.set devices [otlpkit.cache.name=devices]
-    └─ iot.check_alert_rules [rules=2]
+TEST_CASE("readings are written in batches, whose traces link to those of the readings") {
+  const scenario_run run = run_scenario("iot_ingest");
+  CHECK(run.status == 0);
+  const std::string link = "│  ↳ link\n";
+  CHECK(short_diff(run, "Three readings make a batch",
+                   batch("items=3 otlpkit.batcher.reason=count", link + link + link) + R"(
+iot.ingest [device_id=d-1 data_points=1]
+├─ iot.validate_device
+│  └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
+└─ iot.check_alert_rules [rules=2]
 
-    iot.ingest [device_id=d-2 data_points=1]
-    ├─ iot.validate_device
-    │  ├─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=miss]
-    │  ├─ SELECT devices
-    │  └─ cache.set devices [otlpkit.cache.name=devices]
-    └─ iot.check_alert_rules [rules=2]
-  )") == "");
-  CHECK(short_diff(run, "One reading alone", R"(
-    batch.flush readings [otlpkit.batcher.name=readings otlpkit.batcher.batch.items=1 otlpkit.batcher.reason=time]
+)" + tree("iot.ingest [device_id=d-1 data_points=1]", {looked_up, no_alert}) +
+                       "\n" + tree("iot.ingest [device_id=d-2 data_points=1]", {looked_up, no_alert})) == "");
+  CHECK(short_diff(run, "One reading alone",
+                   tree("batch.flush readings [otlpkit.batcher.name=readings otlpkit.batcher.batch.items=1 "
+                        "otlpkit.batcher.reason=time]",
+                        {R"(
     │  ↳ link
     ├─ BEGIN
     ├─ INSERT readings
     ├─ BATCH INSERT reading_metrics
     └─ COMMIT
-
-    iot.ingest [device_id=d-4 data_points=2]
-    ├─ iot.validate_device
-    │  ├─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=miss]
-    │  ├─ SELECT devices
-    │  └─ cache.set devices [otlpkit.cache.name=devices]
+  )"}) + "\n" + tree("iot.ingest [device_id=d-4 data_points=2]", {looked_up, R"(
     └─ iot.check_alert_rules [rules=2]
        │  · alert [rule=too-hot value=85.0]
        │  · alert [rule=vibration value=12.0]
        ├─ INSERT alerts
        └─ INSERT alerts
-  )") == "");
-  CHECK(short_diff(run, "A time that has not come yet", R"(
-    iot.ingest [device_id=d-1 data_points=1 error.type=invalid_id] !ERROR(metric of 0 characters: expected 1 to 64 letters, digits, '-' and '_')
-    └─ iot.validate_device
-       └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
-
-    iot.ingest [device_id=d-1 data_points=1 error.type=invalid_timestamp] !ERROR(a time that has not come yet, or no time: expected milliseconds since 1970)
-    └─ iot.validate_device
-       └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
-
-    iot.ingest [device_id=d-1 data_points=1 error.type=out_of_range] !ERROR(humidity out of range: expected 0 to 100)
-    └─ iot.validate_device
-       └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
-  )") == "");
+  )"})) == "");
+  CHECK(
+      short_diff(
+          run, "A time that has not come yet",
+          refused("d-1", "invalid_id] !ERROR(metric of 0 characters: expected 1 to 64 letters, digits, '-' and '_')") +
+              "\n" +
+              refused("d-1",
+                      "invalid_timestamp] !ERROR(a time that has not come yet, or no time: expected milliseconds "
+                      "since 1970)") +
+              "\n" + refused("d-1", "out_of_range] !ERROR(humidity out of range: expected 0 to 100)")) == "");
   CHECK(short_diff(run, "What is no JSON", R"(
     iot.ingest [error.type=invalid_json] !ERROR(no JSON: incomplete JSON)
 
@@ -93,21 +98,9 @@ TEST_CASE("devices that may not send are refused where they are looked up, value
        ├─ SELECT devices
        └─ cache.set devices [otlpkit.cache.name=devices]
   )") == "");
-  CHECK(short_diff(run_scenario("iot_ingest", "--shape --fault out_of_range"), "from -50 to 100", R"(
-    batch.flush readings [otlpkit.batcher.name=readings otlpkit.batcher.batch.items=2 otlpkit.batcher.reason=flush]
-    ├─ BEGIN
-    ├─ BATCH INSERT readings
-    ├─ BATCH INSERT reading_metrics
-    └─ COMMIT
-
-    iot.ingest [device_id=d-3 data_points=1 error.type=out_of_range] !ERROR(temperature out of range: expected -50 to 100)
-    └─ iot.validate_device
-       └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
-
-    iot.ingest [device_id=d-3 data_points=1 error.type=out_of_range] !ERROR(temperature out of range: expected -50 to 100)
-    └─ iot.validate_device
-       └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
-  )") == "");
+  const std::string too_hot = refused("d-3", "out_of_range] !ERROR(temperature out of range: expected -50 to 100)");
+  CHECK(short_diff(run_scenario("iot_ingest", "--shape --fault out_of_range"), "from -50 to 100",
+                   batch("items=2 otlpkit.batcher.reason=flush", "") + "\n" + too_hot + "\n" + too_hot) == "");
 }
 
 TEST_CASE("a slow store makes one reading wait and another one too many, and the trace says which") {

@@ -12,11 +12,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -35,6 +35,7 @@ class load_recording {
       }
     }
     spans_ = memory_->spans();
+    find_failures();
   }
 
   /// The sum of a counter's series, of those with this label if one is given.
@@ -64,21 +65,22 @@ class load_recording {
     return n;
   }
 
-  /// Traces by how many root causes of failure they have: {0: 900, 1: 100} when all is well. A root cause is a span
-  /// with status ERROR whose children have none, unless somebody dealt with it: the caller went on and has no error, or
-  /// did the same again.
-  [[nodiscard]] std::map<std::size_t, std::size_t> root_causes() const {
-    std::unordered_map<std::string, std::vector<const otlpkit::testing::span_record*>> traces;
-    for (const auto& s : spans_) traces[s.trace_id].push_back(&s);
-    std::map<std::size_t, std::size_t> out;
-    for (const auto& [id, members] : traces) ++out[root_causes_of(members)];
-    return out;
-  }
-  /// The traces with a failure.
-  [[nodiscard]] std::size_t failed_traces() const {
-    std::size_t n = 0;
-    for (const auto& [causes, traces] : root_causes()) n += causes > 0 ? traces : 0;
-    return n;
+  /// How many requests failed: spans with status ERROR that somebody waited for from outside (they have no parent
+  /// here), or nobody did (detached work, messages).
+  [[nodiscard]] std::size_t failures() const { return failures_.size(); }
+
+  /// The failures that do not have exactly one root cause, with those they have, a line for each. A
+  /// root cause is a span with status ERROR that no child with status ERROR explains; attempts that were followed by
+  /// another one explain nothing. Whoever deals with an error otherwise has none: all other errors count.
+  [[nodiscard]] std::string unclear() const {
+    std::string lines;
+    for (const auto& [failed, causes] : failures_) {
+      if (causes.size() == 1) continue;
+      lines += failed->name + " by";
+      for (const auto* cause : causes) lines += " " + cause->name + " (" + cause->status_message + ")";
+      lines += "\n";
+    }
+    return lines;
   }
 
  private:
@@ -91,36 +93,36 @@ class load_recording {
     for (const auto& [labels, p] : found->second) fn(labels, p);
   }
 
-  static std::size_t root_causes_of(const span_list& trace) {
-    std::unordered_map<std::string_view, const otlpkit::testing::span_record*> by_id;
-    for (const auto* s : trace) by_id[s->span_id] = s;
-    const auto parent = [&](const otlpkit::testing::span_record* s) {
-      const auto found = by_id.find(s->parent_id);
-      return found == by_id.end() ? nullptr : found->second;
-    };
-    const auto followed = [&](const otlpkit::testing::span_record* s) {
-      return std::any_of(trace.begin(), trace.end(), [s](const auto* other) {
-        return other->parent_id == s->parent_id && other->name == s->name && other->start > s->start;
-      });
-    };
-    const auto dealt_with = [&](const otlpkit::testing::span_record* s) {
-      for (const auto* above = s; above != nullptr; above = parent(above)) {
-        const auto* const caller = parent(above);
-        if (caller == nullptr || above->attributes.contains("otlpkit.detached")) return false;
-        if (!caller->is_error() || followed(above)) return true;
-      }
-      return false;
-    };
-    std::set<std::string_view> causes;
-    std::set<std::string_view> explained;  // spans with a failed child
-    for (const auto* s : trace) {
-      if (!s->is_error() || dealt_with(s)) continue;
-      causes.insert(s->span_id);
-      explained.insert(s->parent_id);
+  void find_failures() {
+    std::unordered_set<std::string_view> ids;
+    std::unordered_map<std::string_view, span_list> children;
+    for (const auto& s : spans_) {
+      ids.insert(s.span_id);
+      if (!is_request(s)) children[s.parent_id].push_back(&s);
     }
-    std::size_t n = 0;
-    for (const std::string_view id : causes) n += explained.contains(id) ? 0 : 1;
-    return n;
+    for (const auto& s : spans_) {
+      if (!s.is_error() || (!is_request(s) && ids.contains(s.parent_id))) continue;
+      failures_.emplace_back(&s, span_list{});
+      for (span_list left{&s}; !left.empty();) {
+        const auto* const next = left.back();
+        left.pop_back();
+        const span_list& all = children[next->span_id];
+        span_list below = all;
+        std::erase_if(below, [&all](const auto* one) { return !one->is_error() || was_repeated(*one, all); });
+        if (below.empty()) failures_.back().second.push_back(next);
+        left.insert(left.end(), below.begin(), below.end());
+      }
+    }
+  }
+  /// Whether the same was done again when it had failed.
+  static bool was_repeated(const otlpkit::testing::span_record& failed, const span_list& siblings) {
+    return std::any_of(siblings.begin(), siblings.end(), [&failed](const auto* other) {
+      return other->name == failed.name && other->start >= failed.end;
+    });
+  }
+  static bool is_request(const otlpkit::testing::span_record& s) {
+    constexpr int consumer = 5;
+    return s.attributes.contains("otlpkit.detached") || s.kind == consumer;
   }
 
   std::shared_ptr<otlpkit::testing::memory_exporter> memory_ = std::make_shared<otlpkit::testing::memory_exporter>();
@@ -131,5 +133,6 @@ class load_recording {
                                  .exporters = {memory_},
                                  .max_queue_bytes = std::size_t{512} << 20}};
   std::vector<otlpkit::testing::span_record> spans_;
+  std::vector<std::pair<const otlpkit::testing::span_record*, span_list>> failures_;  ///< and their root causes
   std::map<std::string, std::map<std::map<std::string, std::string>, metric_points::point>> metrics_;
 };

@@ -7,25 +7,40 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
+namespace {
+
+constexpr const char* claimed = R"(
+  ├─ payment.idempotency_check
+  │  ├─ BEGIN
+  │  ├─ SELECT orders
+  │  ├─ SELECT payments
+  │  ├─ INSERT payments
+  │  └─ COMMIT
+)";
+
+std::string assessed(const std::string& score, const std::string& device) {
+  return "├─ payment.risk_assessment [risk_score=" + score + R"(]
+│  ├─ payment.user_risk
+│  │  └─ SELECT users SELECT orders
+│  ├─ payment.device_risk
+│  │  └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=)" +
+         device + R"(]
+│  └─ payment.behavior_risk
+│     └─ POST /score
+│        └─ POST /score
+)";
+}
+
+}  // namespace
+
 TEST_CASE("a payment has the trace it should have: claimed, assessed, charged, saved") {
   const scenario_run run = run_scenario("payment");
   CHECK(run.status == 0);
-  CHECK(run.diff("A payment: three risk checks", R"(
-    payment.process [order_id=order-ID method=credit_card amount=4580 currency=EUR retry_count=1 payment_status=success]
-    ├─ payment.idempotency_check
-    │  ├─ BEGIN
-    │  ├─ SELECT orders
-    │  ├─ SELECT payments
-    │  ├─ INSERT payments
-    │  └─ COMMIT
-    ├─ payment.risk_assessment [risk_score=0.09]
-    │  ├─ payment.user_risk
-    │  │  └─ SELECT users SELECT orders
-    │  ├─ payment.device_risk
-    │  │  └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=miss]
-    │  └─ payment.behavior_risk
-    │     └─ POST /score
-    │        └─ POST /score
+  CHECK(run.diff("A payment: three risk checks", tree("payment.process [order_id=order-ID method=credit_card "
+                                                      "amount=4580 currency=EUR retry_count=1 payment_status=success]",
+                                                      {claimed, assessed("0.09", "miss"), R"(
     ├─ payment.gateway_call [otlpkit.retry.attempt=1 otlpkit.retry.max_attempts=3]
     │  └─ POST /charges
     │     └─ POST /charges
@@ -33,7 +48,7 @@ TEST_CASE("a payment has the trace it should have: claimed, assessed, charged, s
     ├─ UPDATE payments
     ├─ UPDATE orders
     └─ COMMIT
-  )") == "");
+  )"})) == "");
   CHECK(run.missing("The same payment again", R"(
     payment.process [order_id=order-ID method=credit_card amount=1290 currency=EUR payment_status=duplicate]
     └─ payment.idempotency_check
@@ -64,24 +79,13 @@ TEST_CASE("a payment has the trace it should have: claimed, assessed, charged, s
 }
 
 TEST_CASE("what is too risky is rejected before the gateway hears of it") {
-  CHECK(run_scenario("payment", "--shape --fault rejected_high_risk").diff("A customer with chargebacks", R"(
-    payment.process [order_id=order-ID method=credit_card amount=1200000 currency=EUR payment_status=rejected_high_risk error.type=payment_rejected] !ERROR(the risk is too high)
-    ├─ payment.idempotency_check
-    │  ├─ BEGIN
-    │  ├─ SELECT orders
-    │  ├─ SELECT payments
-    │  ├─ INSERT payments
-    │  └─ COMMIT
-    ├─ payment.risk_assessment [risk_score=0.9550000000000001]
-    │  ├─ payment.user_risk
-    │  │  └─ SELECT users SELECT orders
-    │  ├─ payment.device_risk
-    │  │  └─ cache.get devices [otlpkit.cache.name=devices otlpkit.cache.outcome=hit]
-    │  └─ payment.behavior_risk
-    │     └─ POST /score
-    │        └─ POST /score
+  CHECK(run_scenario("payment", "--shape --fault rejected_high_risk")
+            .diff("A customer with chargebacks",
+                  tree("payment.process [order_id=order-ID method=credit_card amount=1200000 currency=EUR "
+                       "payment_status=rejected_high_risk error.type=payment_rejected] !ERROR(the risk is too high)",
+                       {claimed, assessed("0.9550000000000001", "hit"), R"(
     └─ UPDATE payments
-  )") == "");
+  )"})) == "");
 }
 
 TEST_CASE("attempts at the gateway are siblings under the payment, two red ones before the one that succeeds") {

@@ -61,6 +61,13 @@
   return out;
 }
 
+/// A tree: its first line, and what is below it, in pieces that several trees may share.
+[[nodiscard]] inline std::string tree(const std::string& root, const std::vector<std::string>& below) {
+  std::string out = root + "\n";
+  for (const std::string& piece : below) out += otlpkit::testing::dedent(piece);
+  return out;
+}
+
 /// A scenario's program, run to its end.
 struct scenario_run {
   int status = -1;
@@ -94,7 +101,7 @@ struct scenario_run {
     for (const auto& [varies, instead] :
          {std::pair{" \\[(db\\.system\\.name|http\\.request\\.method|otlpkit\\.lock\\.)[^\n]*\\]", ""},
           std::pair{"on_retry \\[[^\n]*\\]", "on_retry"}, std::pair{"(db_query_time|age)_ms=[0-9.e+-]+", "$1_ms=T"},
-          std::pair{"(order|payment)-[0-9a-f]{16}", "$1-ID"}}) {
+          std::pair{"(order|payment)-[0-9a-f]{16}", "$1-ID"}, std::pair{"otlpkit::v[0-9_]+::", "otlpkit::"}}) {
       out = std::regex_replace(out, std::regex{varies}, instead);
     }
     return out;

@@ -83,6 +83,9 @@ struct shop_load {
         {"a paid order without a payment",
          "orders o LEFT JOIN payments p ON p.order_id = o.id AND p.status = 'success' "
          "WHERE o.status = 'paid' AND p.id IS NULL"},
+        {"an order given up though it is paid, or may be",
+         "orders o JOIN payments p ON p.order_id = o.id AND p.status IN ('processing', 'success') "
+         "WHERE o.status = 'payment_failed'"},
         {"a payment without a transaction", "payments WHERE status = 'success' AND transaction_id IS NULL"},
         {"an order without items",
          "orders WHERE NOT EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = orders.id)"},

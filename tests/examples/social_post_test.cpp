@@ -4,24 +4,39 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
+namespace {
+
+/// What is approved, in this language.
+std::string approved(const std::string& language) {
+  return "├─ SELECT users\n├─ content.moderate [language=" + language + R"( approved=true]
+│  └─ POST /moderate
+│     └─ POST /moderate
+)";
+}
+
+constexpr const char* saved = R"(
+  ├─ BEGIN
+  ├─ INSERT posts
+  ├─ COMMIT
+)";
+
+std::string image(const std::string& name) {
+  return "├─ post.process_image [image=https://photos.example/" + name + R"(]
+│  └─ POST /images
+│     └─ POST /images
+)";
+}
+
+}  // namespace
+
 TEST_CASE("a post has its images beside each other, and what follows the answer in the same trace") {
   const scenario_run run = run_scenario("social_post");
   CHECK(run.status == 0);
-  CHECK(short_diff(run, "A public post", R"(
-    post.create [user_id=u-1 image_count=3 post_id=post-ID]
-    ├─ SELECT users
-    ├─ content.moderate [language=zh-CN approved=true]
-    │  └─ POST /moderate
-    │     └─ POST /moderate
-    ├─ post.process_image [image=https://photos.example/cup.jpg]
-    │  └─ POST /images
-    │     └─ POST /images
-    ├─ post.process_image [image=https://photos.example/pot.jpg]
-    │  └─ POST /images
-    │     └─ POST /images
-    ├─ post.process_image [image=https://photos.example/mill.jpg]
-    │  └─ POST /images
-    │     └─ POST /images
+  CHECK(short_diff(run, "A public post",
+                   tree("post.create [user_id=u-1 image_count=3 post_id=post-ID]",
+                        {approved("zh-CN"), image("cup.jpg"), image("pot.jpg"), image("mill.jpg"), R"(
     ├─ BEGIN
     ├─ INSERT posts
     ├─ BATCH INSERT post_images
@@ -35,32 +50,18 @@ TEST_CASE("a post has its images beside each other, and what follows the answer 
        └─ post.trigger_recommendation
           └─ POST /events
              └─ POST /events
-  )") == "");
-  CHECK(short_diff(run, "For friends", R"(
-    post.create [user_id=u-1 image_count=0 post_id=post-ID]
-    ├─ SELECT users
-    ├─ content.moderate [language=en approved=true]
-    │  └─ POST /moderate
-    │     └─ POST /moderate
-    ├─ BEGIN
-    ├─ INSERT posts
-    ├─ COMMIT
+  )"})) == "");
+  CHECK(short_diff(run, "For friends",
+                   tree("post.create [user_id=u-1 image_count=0 post_id=post-ID]", {approved("en"), saved, R"(
     └─ post.async_processing [detached]
        └─ post.push_to_followers [visibility=friends]
           └─ INSERT timelines SELECT follows SELECT follows
-  )") == "");
-  CHECK(short_diff(run, "For nobody", R"(
-    post.create [user_id=u-1 image_count=0 post_id=post-ID]
-    ├─ SELECT users
-    ├─ content.moderate [language=en approved=true]
-    │  └─ POST /moderate
-    │     └─ POST /moderate
-    ├─ BEGIN
-    ├─ INSERT posts
-    ├─ COMMIT
+  )"})) == "");
+  CHECK(short_diff(run, "For nobody",
+                   tree("post.create [user_id=u-1 image_count=0 post_id=post-ID]", {approved("en"), saved, R"(
     └─ post.async_processing [detached]
        └─ post.push_to_followers [visibility=private]
-  )") == "");
+  )"})) == "");
   CHECK(run.output.find("posts.created 4\n") != std::string::npos);
 
   CHECK(short_diff(run, "Content that is refused", R"(
@@ -70,22 +71,17 @@ TEST_CASE("a post has its images beside each other, and what follows the answer 
        └─ POST /moderate
           └─ POST /moderate
   )") == "");
-  CHECK(short_diff(run, "One image fails", R"(
-    post.create [user_id=u-1 image_count=3 post_id=post-ID error.type=exception] !ERROR(left by an exception)
-    ├─ SELECT users
-    ├─ content.moderate [language=en approved=true]
-    │  └─ POST /moderate
-    │     └─ POST /moderate
-    ├─ post.process_image [image=https://photos.example/cup.jpg cancelled=true]
-    │  └─ POST /images
-    │     └─ POST /images
+  CHECK(short_diff(run, "One image fails",
+                   tree("post.create [user_id=u-1 image_count=3 post_id=post-ID error.type=exception] !ERROR(left by "
+                        "an exception)",
+                        {approved("en"), image("cup.jpg otlpkit.cancelled=true"), R"(
     ├─ post.process_image [image=https://photos.example/broken.jpg error.type=image_refused] !ERROR(broken.jpg is no image)
     │  └─ POST /images !ERROR
     │     └─ POST /images
-    └─ post.process_image [image=https://photos.example/mill.jpg cancelled=true]
+    └─ post.process_image [image=https://photos.example/mill.jpg otlpkit.cancelled=true]
        └─ POST /images
           └─ POST /images
-  )") == "");
+  )"})) == "");
   CHECK(short_diff(run, "The moderation takes longer", R"(
     post.create [user_id=u-1 image_count=0 post_id=post-ID error.type=exception] !ERROR(left by an exception)
     ├─ SELECT users
@@ -93,15 +89,8 @@ TEST_CASE("a post has its images beside each other, and what follows the answer 
        └─ POST /moderate !ERROR(The socket was closed due to a timeout)
           └─ POST /moderate
   )") == "");
-  CHECK(short_diff(run, "Search is down", R"(
-    post.create [user_id=u-2 image_count=0 post_id=post-ID]
-    ├─ SELECT users
-    ├─ content.moderate [language=en approved=true]
-    │  └─ POST /moderate
-    │     └─ POST /moderate
-    ├─ BEGIN
-    ├─ INSERT posts
-    ├─ COMMIT
+  CHECK(short_diff(run, "Search is down",
+                   tree("post.create [user_id=u-2 image_count=0 post_id=post-ID]", {approved("en"), saved, R"(
     └─ post.async_processing [detached]
        ├─ post.push_to_followers [visibility=public]
        │  └─ INSERT timelines SELECT follows
@@ -110,7 +99,7 @@ TEST_CASE("a post has its images beside each other, and what follows the answer 
        └─ post.trigger_recommendation
           └─ POST /events
              └─ POST /events
-  )") == "");
+  )"})) == "");
   CHECK(short_diff(run, "What is no JSON", R"(
     post.create [error.type=invalid_json] !ERROR(no JSON: incomplete JSON)
 

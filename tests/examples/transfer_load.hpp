@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "examples/load_progress.hpp"
 #include "examples/load_recording.hpp"
 #include "shared/load.hpp"
 #include "transfer/transfer.hpp"
@@ -40,12 +41,11 @@ class transfer_load {
     }
   }
 
-  /// \param disturb runs on this thread while the clients work; progress() tells how far they are
+  /// \param disturb runs on this thread while the clients work
   void run(const std::function<void(transfer_load&)>& disturb = [](transfer_load&) {}) {
     std::thread load{[this] {
       thrown_ = shop::at_once(clients, [this](int client) { serve(client); });
-      answered_ = clients * each;
-      answered_.notify_all();
+      progress.over();
     }};
     disturb(*this);
     load.join();
@@ -54,13 +54,9 @@ class transfer_load {
     background_.drain();
   }
 
-  /// Waits until so much of the work is done, from 0 to 1.
-  void wait_for(double share) {
-    for (int n = answered_; n < static_cast<int>(clients * each * share); n = answered_) answered_.wait(n);
-  }
   /// Waits until so many more calls have failed for reasons that were not the request's, or all is done.
   void wait_for_errors(int more) {
-    for (const int from = errors_; errors_ < from + more && answered_ < clients * each;)
+    for (const int from = errors_; errors_ < from + more && !progress.is_over();)
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
   shop::shared_cache<shop::account>& shared() noexcept { return shared_; }
@@ -96,16 +92,15 @@ class transfer_load {
     int refusals = 0;
     for (const auto& [why, n] : refused_) refusals += n;
     CHECK(recording_.spans("transfer.execute", true) == static_cast<std::size_t>(refusals + errors_));
-    for (const auto& [causes, traces] : recording_.root_causes()) {
-      INFO(traces, " traces have ", causes, " root causes");
-      CHECK(causes <= 1);
-    }
+    CHECK(recording_.unclear() == "");
     if (undisturbed) {
       CHECK(errors_ == 0);
-      CHECK(recording_.failed_traces() == static_cast<std::size_t>(refusals));
+      CHECK(recording_.failures() == static_cast<std::size_t>(refusals));
     }
     MESSAGE(rows, " transfers, ", refusals, " refused, ", errors_.load(), " failed, ", unknown_.size(), " in doubt");
   }
+
+  load_progress progress{clients * each};
 
  private:
   static std::string id(std::int64_t i) { return "l-" + std::to_string(i); }
@@ -137,8 +132,7 @@ class transfer_load {
         continue;
       }
       ++done;
-      ++answered_;
-      answered_.notify_all();
+      progress.one_done();
     }
   }
 
@@ -162,7 +156,6 @@ class transfer_load {
   shop::worker background_{database_};
 
   std::vector<std::exception_ptr> thrown_;
-  std::atomic<int> answered_{0};
   std::atomic<int> errors_{0};
   std::atomic<std::int64_t> completed_{0}, moved_{0};
   std::mutex mutex_;

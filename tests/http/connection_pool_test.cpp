@@ -68,7 +68,7 @@ TEST_CASE("whoever waits for a connection waits no longer than its time, and giv
   support::recording recording;
   scripted_server server{{step{.what = kind::never_read}, step{.body = "ok"}}};
   asio::io_context io;
-  const http::client client{{.base_url = server.url(""), .timeout = 300ms, .max_connections_per_host = 1}};
+  const http::client client{{.base_url = server.url(""), .timeout = 10s, .max_connections_per_host = 1}};
   std::string first, second, third;
   const auto run = [&](std::string& out, std::optional<std::chrono::milliseconds> limit) -> asio::awaitable<void> {
     std::optional<otlpkit::deadline_scope> deadline;

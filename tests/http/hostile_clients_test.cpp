@@ -80,7 +80,7 @@ TEST_CASE("malformed requests get a clear 4xx, and others are served meanwhile")
   CHECK(f.status(std::string("GET /\0 HTTP/1.1", 16) + host + "\r\n") == "HTTP/1.1 400 Bad Request");
   CHECK(f.status("POST /echo HTTP/1.1" + host + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n") ==
         "HTTP/1.1 400 Bad Request");
-  for (const char* name : {"x y", "x/y", "u@x", "x\\y", "x?y", "<x>"}) {
+  for (const char* name : {"x y", "x/y", "u@x", "x\\y", "x?y", "<x>", "x:y", "x:65536", ":80", "[::1"}) {
     CAPTURE(name);
     CHECK(f.status(std::string{"GET / HTTP/1.1\r\nHost: "} + name + "\r\n\r\n") == "HTTP/1.1 400 Bad Request");
   }
@@ -103,11 +103,37 @@ TEST_CASE("malformed requests get a clear 4xx, and others are served meanwhile")
   CHECK(f.status(flood).starts_with("HTTP/1.1 431"));
   CHECK(f.talk("GET /products/1 HTTP/1.1\r\nHo", true).empty());
   CHECK(f.get("/products/1").result_int() == 200);
-  const auto spans = f.spans(36);
+  const auto spans = f.spans(40);
   const auto rejected = std::ranges::find(spans, "HTTP", &otlpkit::testing::span_record::name);
   REQUIRE(rejected != spans.end());
   CHECK(attribute(*rejected, "http.response.status_code").starts_with("4"));
   CHECK(attribute(*rejected, "error.type") == "(none)");
+}
+
+TEST_CASE("what comes behind a request whose end is not clear is no request") {
+  fixture f;
+  const auto answers = [&f](std::string_view version, std::string_view coding, std::string_view body) {
+    const std::string behind = "GET /products/2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    std::string request{"POST /echo HTTP/"};
+    request.append(version).append("\r\nHost: x\r\nConnection: keep-alive\r\n").append(coding).append("\r\n\r\n");
+    const std::string all = f.talk(request.append(body) + behind);
+    std::string statuses;
+    for (std::size_t at = 0; (at = all.find("HTTP/1.", at)) != std::string::npos; ++at)
+      statuses += all.substr(at + 9, 4);
+    return statuses;
+  };
+  for (const char* coding : {"gzip", "chunked, gzip", "xchunked", "identity", "chunked, identity", ""}) {
+    CAPTURE(coding);
+    CHECK(answers("1.1", std::string{"Transfer-Encoding: "} + coding, "0\r\n\r\n") == "400 ");
+  }
+  CHECK(answers("1.0", "Transfer-Encoding: chunked", "0\r\n\r\n") == "400 ");
+  CHECK(answers("1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip", "0\r\n\r\n") == "400 ");
+  for (const char* coding : {"gzip, chunked", "chunked;q=1"}) {
+    CHECK(answers("1.1", std::string{"Transfer-Encoding: "} + coding, "0\r\n\r\n") == "501 ");
+  }
+  CHECK(answers("1.1", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", "0\r\n\r\n") == "501 ");
+  CHECK(answers("1.1", "Transfer-Encoding: Chunked", "0\r\n\r\n") == "200 200 ");
+  CHECK(answers("1.1", "Content-Length: 3", "abc") == "200 200 ");
 }
 
 TEST_CASE("half-open and slow clients are cut at the deadline, and others are served meanwhile") {

@@ -204,6 +204,28 @@ TEST_CASE("trace, baggage and deadline go through a service to the next") {
   CHECK(parents.at("GET /relay") == "b7ad6b7169203331");
 }
 
+TEST_CASE("a client's deadline is at most what the server allows, and none if it is no number or none may be set") {
+  const auto limited = [](fixture& f, const std::string& asked) {
+    const std::string answer =
+        f.talk("GET /seen HTTP/1.1\r\nHost: x\r\nConnection: close\r\notlpkit-timeout-ms: " + asked + "\r\n\r\n");
+    REQUIRE(answer.starts_with("HTTP/1.1 200"));
+    return answer.ends_with("left 1");  // 5 s or less
+  };
+  http::server_options options = fixture::quick();
+  options.max_deadline = 4s;
+  {
+    fixture f{options};
+    for (const char* asked : {"0", "3000", "3600000"}) CHECK(limited(f, asked));
+    for (const char* asked : {"", "-1", "+1", "1e3", "1 ", "0x1", "soon", "99999999999999"}) {
+      CAPTURE(asked);
+      CHECK(limited(f, asked) == (std::string_view{asked} == "1 "));  // space around a value is not part of it
+    }
+  }
+  options.max_deadline = 0s;
+  fixture f{options};
+  CHECK_FALSE(limited(f, "3000"));
+}
+
 TEST_CASE("a deadline that has passed fails before anything is sent, and a closed port by its name") {
   fixture f;
   const auto error_of = [&f](auto&& work) {
@@ -237,6 +259,8 @@ TEST_CASE("connections are kept alive and pipelined, HEAD has no body, and Expec
   CHECK(answer.find("HTTP/1.1 100 Continue") != std::string::npos);
   CHECK(answer.ends_with("\r\n\r\nabc"));
   CHECK(f.talk("GET /products/1 HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 200 OK"));
+  CHECK(f.talk("POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc")
+            .starts_with("HTTP/1.0 200"));
 }
 
 TEST_CASE("a server that stops lets requests finish, cuts idle connections, and takes no more") {

@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -88,6 +90,40 @@ TEST_CASE("a held lock is nobody else's until it is given back, and both are on 
   CHECK(out.metric("otlpkit.lock.acquisitions")["otlpkit.lock.name=plain,otlpkit.lock.outcome=acquired"] == 3);
   CHECK(out.metric("otlpkit.lock.hold.duration")["otlpkit.lock.name=plain"] == 3);
   CHECK(out.metric("otlpkit.lock.wait.duration")["otlpkit.lock.name=plain,otlpkit.lock.outcome=timeout"] == 1);
+}
+
+TEST_CASE("what the store is asked about a lock is part of the lock's own spans, wherever it is asked from") {
+  recorded out;
+  struct traced_store : memory_lock_store {
+    std::optional<std::uint64_t> acquire(std::string_view key, std::string_view owner, std::chrono::nanoseconds ttl) {
+      OTLPKIT_SPAN("caller.store acquire");
+      return memory_lock_store::acquire(key, owner, ttl);
+    }
+    bool renew(std::string_view key, std::string_view owner, std::chrono::nanoseconds ttl) {
+      OTLPKIT_SPAN("caller.store renew");
+      return memory_lock_store::renew(key, owner, ttl);
+    }
+    bool release(std::string_view key, std::string_view owner) {
+      OTLPKIT_SPAN("caller.store release");
+      return memory_lock_store::release(key, owner);
+    }
+  } traced;
+  distributed_lock locks{traced, {.name = "asked"}};
+  auto held = [&] {
+    OTLPKIT_SPAN("caller");
+    return locks.acquire("k");
+  }();
+  std::thread{[&] { CHECK(held.renew()); }}.join();
+  {
+    OTLPKIT_SPAN("caller elsewhere");
+    CHECK(held.release());
+  }
+  const auto spans = out.spans();
+  const auto& hold = recorded::only(spans, "lock.hold asked");
+  CHECK(recorded::only(spans, "caller.store acquire").parent_id == recorded::only(spans, "lock.acquire asked").span_id);
+  CHECK(recorded::only(spans, "caller.store renew").parent_id == hold.span_id);
+  CHECK(recorded::only(spans, "caller.store renew").trace_id == hold.trace_id);
+  CHECK(recorded::only(spans, "caller.store release").parent_id == hold.span_id);
 }
 
 TEST_CASE("acquire polls until its deadline, and takes over what was not renewed") {

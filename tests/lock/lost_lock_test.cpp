@@ -75,6 +75,8 @@ TEST_CASE("an answer that comes when the lock is over is none, and what may have
   CHECK_THROWS_AS(static_cast<void>(locks.acquire("a", 0s)), std::runtime_error);
   CHECK(s.kept.size() == 0);
   s.loses_answers = false;
+  CHECK(s.kept.acquire("b", "me", 1s).has_value());
+  CHECK(s.kept.acquire("b", "me", 1s).has_value());  // asks again, as it did not hear that it has it
   auto held = locks.acquire("a");
   s.takes = 950ms;
   CHECK_FALSE(held.renew());  // renewed there, but it took so long that nobody can rely on it

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <span>
 #include <stdexcept>
@@ -128,6 +129,28 @@ TEST_CASE("batches go out by count, by bytes, by time and when asked for, and sa
   REQUIRE(spans.size() == 2);
   CHECK(spans[1].attributes["otlpkit.batcher.reason"] == "bytes");
   CHECK(spans[1].attributes["otlpkit.batcher.batch.bytes"] == 8);
+}
+
+TEST_CASE("whoever sends wakes up for a first item, and for one that completes a batch") {
+  struct watched : otlpkit::resilience::time_source {
+    std::atomic<int> sleeps{0};
+    otlpkit::resilience::nanoseconds timer_for(otlpkit::resilience::nanoseconds d) override {
+      ++sleeps;
+      return d;
+    }
+  } time;
+  batcher<int> items{{.max_items = 2, .max_delay = 1h, .time = &time}, [](std::vector<int>&) {}};
+  const auto comes = [](auto done) {
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (!done() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    return done();
+  };
+  for (std::uint64_t round = 1; round <= 20; ++round) {
+    items.add(1);
+    REQUIRE(comes([&] { return time.sleeps >= static_cast<int>(round); }));
+    items.add(2);
+    REQUIRE(comes([&] { return items.counts().sent == 2 * round; }));
+  }
 }
 
 TEST_CASE("where there is no room items wait for it, and go on at the low watermark") {

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -198,41 +197,6 @@ TEST_CASE("without create spans a batch's messages carry the context of the call
     CHECK(header(m, "traceparent") == traceparent_of(sent));
 }
 
-TEST_CASE("receiving links to where messages came from, and an empty answer makes no span and no count") {
-  recorded out;
-  memory_broker broker;
-  traced_producer to{broker};
-  auto end = broker.subscribe("orders", "billing", "one");
-  traced_consumer in{*end};
-  CHECK(in.receive(10, 0ms).empty());
-  CHECK(out.spans().empty());
-  to.publish("orders", {.body = "a"});
-  to.publish("orders", {.body = "b"});
-  const auto got = in.receive(10, 0ms);
-  REQUIRE(got.size() == 2);
-  const auto spans = out.spans();
-  const auto& received = recorded::only(spans, "receive orders");
-  CHECK(received.kind == 3);
-  CHECK(received.attributes["messaging.operation.type"] == "receive");
-  CHECK(received.attributes["messaging.consumer.group.name"] == "billing");
-  CHECK(received.attributes["messaging.batch.message_count"] == 2);
-  REQUIRE(received.links.size() == 2);
-  CHECK(links_to(received, spans[0]));
-  CHECK(links_to(received, spans[1]));
-  CHECK(received.links[1].attributes["messaging.message.id"] == got[1].id);
-  CHECK(received.end >= received.start);
-  CHECK(out.metric("messaging.client.consumed.messages")
-            ["messaging.consumer.group.name=billing,messaging.destination.name=orders,messaging.operation.name=receive,"
-             "messaging.system=memory"] == 2);
-  CHECK(in.ack(got) == 2);
-  const auto acked = out.spans().at(0);
-  CHECK(acked.name == "ack orders");
-  CHECK(acked.kind == 3);
-  CHECK(acked.attributes["messaging.operation.type"] == "settle");
-  CHECK(acked.attributes["messaging.batch.message_count"] == 2);
-  CHECK(acked.links.size() == 2);
-}
-
 TEST_CASE("processing links to the sender, or continues its trace and links to where it happens") {
   for (const bool continued : {false, true}) {
     recorded out;
@@ -284,6 +248,14 @@ TEST_CASE("a message without a context is processed in a trace of its own, whate
   const auto& processed = recorded::only(spans, "process orders");
   CHECK(processed.parent_id.empty());
   CHECK(processed.links.empty());
+
+  {
+    const otlpkit::span_guard caller{"caller"};
+    in.process(message{.body = "b"}, [](const message&) {});
+  }
+  const auto both = out.spans();
+  CHECK(recorded::only(both, "process orders").parent_id == recorded::only(both, "caller").span_id);
+  CHECK(recorded::only(both, "process orders").links.empty());
 }
 
 TEST_CASE("a batch is processed in one span that links to all of its senders, and pushed messages are counted there") {
@@ -374,20 +346,6 @@ TEST_CASE("what the broker's own calls throw is recorded where it happened, and 
       "messaging.destination.template=orders.{n},messaging.operation.name=process,messaging.system="
       "kafka,server.address=kafka.local,server.port=9092";
   CHECK(out.metric("messaging.process.duration")[labels] == 1);
-}
-
-TEST_CASE("receive may give one message or none") {
-  recorded out;
-  struct one_by_one {
-    std::optional<message> next = message{.body = "a", .id = "7"};
-    std::optional<message> receive() { return std::exchange(next, std::nullopt); }
-  } mine;
-  traced_consumer in{mine, {.source = {.broker = kafka, .destination = "orders"}}};
-  CHECK(in.receive().has_value());
-  CHECK_FALSE(in.receive().has_value());
-  const auto received = out.all.take_one();
-  CHECK(received.attributes["messaging.message.id"] == "7");
-  CHECK_FALSE(received.attributes.contains("messaging.batch.message_count"));
 }
 
 TEST_CASE("names of a mebibyte end in names that are cut, and nothing else") {

@@ -205,6 +205,23 @@ TEST_CASE("a store that fails: nothing runs if it could not be asked, and what r
   CHECK(outcome(spans[2]) == "failed");
 }
 
+TEST_CASE("a result that cannot be kept: the caller has it, the key stays taken, and the span says so") {
+  recorded out;
+  struct fails {
+    std::string encode(int) const { throw std::runtime_error{"no text"}; }
+    std::optional<int> decode(std::string_view) const { return std::nullopt; }
+  };
+  memory_idempotency_store store;
+  auto guard = guarded_by<int>(store, {.name = "encodes", .max_wait = 0s}, fails{});
+  CHECK(*guard.run("a", [] { return 3; }) == 3);
+  CHECK_THROWS_AS(guard.run("a", [] { return 4; }), in_progress_error);
+  const auto spans = out.spans();
+  CHECK(outcome(spans[0]) == "executed");
+  CHECK_FALSE(spans[0].attributes.at("otlpkit.idempotency.kept").as_bool());
+  CHECK(recorded::events(spans[0]) == "exception");
+  CHECK_FALSE(spans[0].is_error());
+}
+
 TEST_CASE("a result that cannot be read, of an older make say, is an error and no second run") {
   struct strict {
     std::string encode(int v) const { return std::to_string(v); }

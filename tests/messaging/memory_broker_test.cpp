@@ -63,6 +63,14 @@ TEST_CASE("a message goes when every group has acknowledged it, and any consumer
   CHECK(other->ack(other->receive(1, 0ms)) == 1);
   CHECK(b.size("t") == 0);
   CHECK(b.size("unknown") == 0);
+
+  b.publish("early", {.body = "2"});
+  auto first = b.subscribe("early", "g", "one");
+  auto late = b.subscribe("early", "h", "one");
+  CHECK(first->ack(first->receive(1, 0ms)) == 1);
+  CHECK(b.size("early") == 1);
+  CHECK(late->ack(late->receive(1, 0ms)) == 1);
+  CHECK(b.size("early") == 0);
 }
 
 TEST_CASE("what is not acknowledged in time comes again, to whoever asks") {

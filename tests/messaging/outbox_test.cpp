@@ -14,12 +14,10 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <random>
 #include <set>
 #include <stdexcept>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -195,24 +193,6 @@ TEST_CASE("a relay that dies between publishing and marking: the message goes ou
   CHECK(c.count("state = 0") == 0);
 }
 
-TEST_CASE("errors of the database are thrown, and on the relay's span, wherever they happen") {
-  recorded out;
-  outbox_case c;
-  c.write("k", "1");
-  auto relay = c.relay({.name = "broken"});
-  for (const char* at : {"LIMIT 1", "LIMIT $2", "RETURNING", "SET state = 1"}) {
-    c.db.wrapped().fails_at = at;
-    CHECK_THROWS_WITH(relay.relay(), "the database is gone");
-    now += 60'000;
-  }
-  c.db.wrapped().fails_at = "\x01";
-  CHECK(c.producer.sent.size() == 1);
-  CHECK(relay.relay().sent == 1);
-  int failed = 0;
-  for (const auto& s : out.spans()) failed += s.name == "outbox.relay broken" && s.attributes.contains("error.type");
-  CHECK(failed == 4);
-}
-
 TEST_CASE("a relay that is too slow sends nothing more when its lease is over") {
   recorded out;
   outbox_case c;
@@ -312,27 +292,6 @@ TEST_CASE("backlog and age are measured, and what was sent stays until it is tak
   c.write("k", "3");
   CHECK(c.relay({.keep_sent = false}).relay().sent == 1);
   CHECK(c.count("1 = 1") == 0);
-}
-
-TEST_CASE("run() goes on over failures of the database, and ends when it is asked to") {
-  outbox_case c;
-  c.write("k", "1");
-  otlpkit::testing::manual_time time;
-  auto relay = c.relay({.time = &time});
-  std::stop_source stop;
-  c.db.wrapped().fails_at = "RETURNING";
-  int calls = 0;
-  struct counting : otlpkit::resilience::time_source {
-    std::function<void()> each;
-    void sleep_for(otlpkit::resilience::nanoseconds) override { each(); }
-  } waits;
-  waits.each = [&] {
-    if (++calls == 2) c.db.wrapped().fails_at = "\x01";
-    if (calls == 4) stop.request_stop();
-  };
-  c.relay({.time = &waits}).run(stop.get_token());
-  CHECK(c.producer.bodies() == "1");
-  CHECK(calls == 4);
 }
 
 TEST_CASE("options that make no sense are refused") {

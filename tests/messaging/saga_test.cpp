@@ -149,6 +149,15 @@ TEST_CASE("steps and compensations are retried by their strategy, with the same 
   CHECK(told == names{"keys/7/a", "keys/7/a", "keys/7/a/compensate", "keys/7/a/compensate"});
 }
 
+TEST_CASE("without a journal the state is not turned into text, which could only fail") {
+  test_saga s = abc();
+  s.keep_state([](const world&) -> std::string { throw std::runtime_error{"no text"}; },
+               [](world&, std::string_view) {});
+  world w;
+  s.run(w);
+  CHECK(w.done == names{"a", "b", "c"});
+}
+
 TEST_CASE("steps without a name, of the same name, and a saga without one are refused") {
   test_saga s{{.name = "x"}};
   add(s, "a");

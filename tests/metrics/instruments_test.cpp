@@ -121,8 +121,11 @@ TEST_CASE("labels of every kind and length find their series again") {
       texts.back()[at] = 'b';  // each differs from the others in one place
     }
   }
+  std::vector<std::string> keys;  // more than there are key bits, and apart in the middle only
+  for (int n = 100; n < 200; ++n) keys.push_back("beginning " + std::to_string(n) + " the end");
   for (int round = 0; round < 2; ++round) {
     for (const std::string& t : texts) c.add(1, {{"t", t}});
+    for (const std::string& k : keys) c.add(1, {{std::string_view{k}, 1}});
     c.add(1, {{"list", list}});
     c.add(1, {{"half", 0.5}, {"none", nullptr}});
     c.add(1, {{"bad", "\xFF"}});
@@ -130,7 +133,7 @@ TEST_CASE("labels of every kind and length find their series again") {
     c.add(1, {{"big", std::numeric_limits<std::uint64_t>::max()}});
   }
   const metric m = named(reader.collect(1), "kinds");
-  CHECK(m.points.size() == texts.size() + 5);
+  CHECK(m.points.size() == texts.size() + keys.size() + 5);
   for (const auto& p : m.points) CHECK(p.integer == 2);
 }
 

@@ -259,6 +259,16 @@ TEST_CASE("a percentile is exact over the last durations, and unknown until ther
   }
 }
 
+TEST_CASE("a percentile that is asked again follows after eight new durations") {
+  latency_percentile p{1.0};
+  for (std::size_t i = 0; i < latency_percentile::enough; ++i) p.add(1ms);
+  CHECK(p.value() == 1ms);
+  for (std::size_t i = 1; i < latency_percentile::stale_after; ++i) p.add(9ms);
+  CHECK(p.value() == 1ms);
+  p.add(9ms);
+  CHECK(p.value() == 9ms);
+}
+
 TEST_CASE("a hedge says which setting makes no sense, and what it does") {
   CHECK_THROWS_AS(otlpkit::hedge{{.max_hedged_attempts = 0}}, otlpkit::config_error);
   CHECK_THROWS_AS(otlpkit::hedge{{.max_hedged_attempts = 11}}, otlpkit::config_error);

@@ -204,6 +204,16 @@ TEST_CASE("a table never holds more keys than it may, and never forgets what a k
   }
 }
 
+TEST_CASE("a key that is in use does not keep one that is idle in a full table") {
+  const permit_rate rate{.permits_per_second = 1, .burst = 1};
+  keyed_table<token_bucket> table{2};
+  const auto make = [&] { return token_bucket{rate, start}; };
+  for (const char* key : {"used", "idle"}) CHECK(table.find(key, start, make)->acquire(start).granted);
+  CHECK(table.find("used", start + 1h, make)->acquire(start + 1h).granted);
+  CHECK(table.find("new", start + 1h, make) != nullptr);
+  CHECK_FALSE(table.find("used", start + 1h, make)->acquire(start + 1h).granted);
+}
+
 TEST_CASE(
     "a flood of keys, one mebibyte each or empty or binary, finds the table full and leaves what is there alone") {
   const permit_rate rate{.permits_per_second = 1, .burst = 1};

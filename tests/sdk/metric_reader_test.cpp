@@ -91,11 +91,26 @@ TEST_CASE("cumulative repeats everything from one start, delta says what is new 
   CHECK(named(cumulative.collect(40), "temporal").points.at(0).integer == 6);
 }
 
+TEST_CASE("a cumulative point begins with its series, whenever it is collected") {
+  const recording on;
+  metric_reader cumulative;
+  otlpkit::counter<std::int64_t> c{"begins"};
+  const otlpkit::unix_ns before = otlpkit::platform::wall_ns();
+  c.add(1);
+  const otlpkit::unix_ns after = otlpkit::platform::wall_ns();
+  for (otlpkit::unix_ns later = 1; later < 4; ++later) {
+    const metric m = named(cumulative.collect(after + later), "begins");
+    REQUIRE(m.points.size() == 1);
+    CHECK(m.points[0].start >= before);
+    CHECK(m.points[0].start <= after);
+  }
+}
+
 TEST_CASE("adding zero reports a point, also in a delta") {
   const recording on;
   otlpkit::counter<std::int64_t> c{"zero"};
   metric_reader delta{{.temporality = temporality_preference::delta}};
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < 4; ++i) {  // the first of a thread, and others
     c.add(0, {{"a", 1}});
     const metric m = named(delta.collect(static_cast<otlpkit::unix_ns>(i) + 1), "zero");
     REQUIRE(m.points.size() == 1);

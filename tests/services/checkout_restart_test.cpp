@@ -3,14 +3,13 @@
 // timeout: 300
 #include <examples/load_recording.hpp>
 #include <examples/shop_load.hpp>
-#include "support/server_process.hpp"
+#include "services/real_servers.hpp"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,8 +19,7 @@ using namespace std::chrono_literals;
 TEST_CASE(
     "PostgreSQL dies and comes back under 16 clients: errors are reported as such, and nothing is sold twice or lost") {
   constexpr std::int64_t wanted = 1'200;
-  support::postgres_server server;  // from this thread: it dies with it
-  ::setenv("DATABASE_URL", server.url().c_str(), 1);
+  real_servers servers;
   load_recording telemetry;
   std::atomic<std::int64_t> placed{0}, refused{0}, failed{0}, after{0};
   std::atomic<bool> restarted{false};
@@ -46,7 +44,7 @@ TEST_CASE(
       });
     }};
     while (placed < wanted / 2) std::this_thread::yield();
-    server.restart();
+    servers.postgres.restart();
     restarted = true;
     clients.join();
     for (const auto& e : thrown) FAIL_CHECK(shop::message_of(e));
@@ -67,9 +65,9 @@ TEST_CASE(
     CHECK(paid >= telemetry.sum("payments.processed"));
     CHECK(paid <= telemetry.sum("payments.processed") + in_doubt);
     CHECK(telemetry.spans("order.create", true) == static_cast<std::size_t>(failed));
+    CHECK(telemetry.unclear() == "");
     // Whoever was charged has an order that is paid, or one whose payment is kept as unfinished business.
     for (const auto& [order, amount] : load.around.gateway.charged())
       CHECK(load.count("payments WHERE order_id = '" + order + "' AND status IN ('success', 'processing')") == 1);
   }
-  ::unsetenv("DATABASE_URL");
 }

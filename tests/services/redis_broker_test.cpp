@@ -9,6 +9,7 @@
 
 #include "resilience/recorded.hpp"
 #include "support/server_process.hpp"
+#include "support/severing_proxy.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -135,6 +136,32 @@ TEST_CASE("consumers of a group share the messages, and take over from one that 
   while (claimed.find("2!") == std::string::npos && std::chrono::steady_clock::now() < end)
     claimed += bodies(two->receive(9, 10ms));
   CHECK(claimed.find("2!") != std::string::npos);
+}
+
+TEST_CASE("what another did not acknowledge in time comes while a consumer waits, not with its next call") {
+  connection c{here()};
+  stream_broker broker{c, {.redeliver_after = 200ms}};
+  broker.publish("overdue", {.body = "a"});
+  auto one = broker.subscribe("overdue", "g", "one"), two = broker.subscribe("overdue", "g", "two");
+  CHECK(bodies(one->receive(9, 0ms)) == "a ");
+  const auto begun = std::chrono::steady_clock::now();
+  CHECK(bodies(two->receive(9, 30s)) == "a! ");
+  CHECK(std::chrono::steady_clock::now() - begun < 15s);
+  CHECK(two->receive(9, 150ms).empty());
+  CHECK(std::chrono::steady_clock::now() - begun >= 150ms);
+}
+
+TEST_CASE("what was on its way when the connection broke is this consumer's, and comes with its next call") {
+  connection c{here()};
+  const support::severing_proxy proxy{server().port(), "\r\n>\r\n", support::severing_proxy::fate::unanswered};
+  otlpkit::redis::options there = here();
+  there.url = "redis://127.0.0.1:" + std::to_string(proxy.port());
+  connection through{there};
+  stream_broker broker{c}, from{through};
+  broker.publish("cut", {.body = "a"});
+  auto one = from.subscribe("cut", "g", "one");
+  CHECK_THROWS_AS(static_cast<void>(one->receive(9, 0ms)), error);
+  CHECK(bodies(one->receive(9, 0ms)) == "a! ");
 }
 
 TEST_CASE("entries that were trimmed away do not come again") {

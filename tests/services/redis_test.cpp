@@ -100,6 +100,8 @@ TEST_CASE("keys are on spans where that is asked for, values never") {
   CHECK(recorded::only(out.spans(), "SET").attributes["db.query.text"] == "SET user:42 ?");
   static_cast<void>(c.command("GET", std::string(1 << 20, 'k')));
   CHECK(recorded::only(out.spans(), "GET").attributes["db.query.text"] == "GET " + std::string(256, 'k') + "...");
+  CHECK_THROWS_AS(c.command("auth", "s3cret"), error);
+  CHECK_FALSE(recorded::only(out.spans(), "AUTH").attributes.contains("db.query.text"));
 }
 
 TEST_CASE("keys of a mebibyte and binary values come back as they went in") {

@@ -2,8 +2,8 @@
 // links: example_shared PostgreSQL::PostgreSQL
 // needs: otlpkit_tests_examples
 // timeout: 900
+#include "services/real_servers.hpp"
 #include "shared/database.hpp"
-#include "support/server_process.hpp"
 
 #include <doctest/doctest.h>
 
@@ -37,10 +37,7 @@ ended run(const std::string& program) {
 }  // namespace
 
 TEST_CASE("every test of the scenarios, of their traces and under load, holds on PostgreSQL and Redis as it is") {
-  const support::postgres_server postgres;
-  const support::redis_server redis;
-  ::setenv("DATABASE_URL", postgres.url().c_str(), 1);
-  ::setenv("REDIS_URL", redis.url().c_str(), 1);
+  const real_servers servers;
   {
     shop::database one, two;
     shop::store db = one.connect();
@@ -62,7 +59,7 @@ TEST_CASE("every test of the scenarios, of their traces and under load, holds on
     CHECK(e.status == 0);
   }
   // Each of them had a schema and keys of its own, which are gone.
-  otlpkit::postgres::connection c{postgres.url()};
+  otlpkit::postgres::connection c{servers.postgres.url()};
   CHECK(c.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'otlpkit%'", {}).empty());
-  CHECK(run("redis-cli -p " + std::to_string(redis.port()) + " dbsize").output == "0\n");
+  CHECK(run("redis-cli -p " + std::to_string(servers.redis.port()) + " dbsize").output == "0\n");
 }

@@ -61,8 +61,8 @@ struct fixture {
   static http::server_options quick() {
     return {.max_header_bytes = 4096,
             .max_body_bytes = 10'000,
-            .header_timeout = 300ms,
-            .body_timeout = 300ms,
+            .header_timeout = 1s,
+            .body_timeout = 1s,
             .idle_timeout = 300ms,
             .capture = {.request_headers = {"X-Tenant"}, .response_headers = {"X-Answer"}}};
   }

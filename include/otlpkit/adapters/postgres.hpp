@@ -39,13 +39,11 @@ class connection {
   [[nodiscard]] const db::connection_info& info() const noexcept { return info_; }
 
   /// All rows. The statement must be one.
-  db::result query(std::string_view sql, db::parameters values) {
-    return detail::rows_of(run(detail::message{sql, values}).get());
-  }
+  db::result query(std::string_view sql, db::parameters values) { return detail::rows_of(run(sql, values).get()); }
 
   /// Runs one statement; the number of rows it changed (0 for one that changes none).
   std::int64_t execute(std::string_view sql, db::parameters values) {
-    return detail::changed_by(run(detail::message{sql, values}).get(), sql);
+    return detail::changed_by(run(sql, values).get(), sql);
   }
 
   /// Runs a script of any number of statements without parameters: migrations. Without a BEGIN in it, it is a
@@ -94,13 +92,19 @@ class connection {
 
   [[noreturn]] void lost() {
     const std::string why = detail::trimmed(::PQerrorMessage(handle_.get()));
-    if (::PQstatus(handle_.get()) == CONNECTION_BAD) handle_.reset();
+    handle_.reset();
     throw error{"08006", why};
   }
 
-  [[nodiscard]] detail::answer run(const detail::message& m) {
-    if (!m.send(open())) lost();
-    return finish();
+  [[nodiscard]] detail::answer run(std::string_view sql, db::parameters values) {
+    detail::message m{sql, values};
+    try {
+      if (!m.send(open())) lost();
+      return finish();
+    } catch (const error& e) {
+      if (!e.connection_lost()) throw;
+      m.unanswered();
+    }
   }
 
   /// Sends what waits and takes all answers. \return the last one, which is a success

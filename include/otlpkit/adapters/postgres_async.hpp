@@ -29,7 +29,8 @@ namespace otlpkit::inline OTLPKIT_ABI::postgres {
 /// A connection to a PostgreSQL server for coroutines: what postgres::connection does, awaited, for traced_db (which is
 /// awaited then, too) or by itself. Statement and values are copied by the call, so they need not live until the end.
 ///
-/// One coroutine at a time may use it, on whatever thread. A statement that is cancelled, or not answered in time,
+/// One coroutine at a time may use it, on whatever thread; the work is done on the executor that connect() was awaited
+/// on, which must live longer and go on running. A statement that is cancelled, or not answered in time,
 /// costs the connection: it is closed, and the server ends the statement when its statement_timeout is over or when it
 /// has something to say. A connection that is lost stays lost: a pool makes another.
 class async_connection {
@@ -173,6 +174,17 @@ class async_connection {
   }
 
   static boost::asio::awaitable<detail::answer> run(std::shared_ptr<state> s, message_ptr m) {
+    try {
+      co_return co_await answered(s, m);
+    } catch (const error& e) {
+      if (!e.connection_lost()) throw;
+      m->unanswered();
+    } catch (const boost::system::system_error&) {  // cancelled
+      m->unanswered();
+    }
+  }
+
+  static boost::asio::awaitable<detail::answer> answered(std::shared_ptr<state> s, message_ptr m) {
     if (s->handle == nullptr) throw error{"08003", "the connection was closed after it failed"};
     exchange own{*s, s->limits.answer_timeout};
     PGconn* const c = s->handle.get();

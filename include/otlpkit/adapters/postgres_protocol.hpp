@@ -3,6 +3,7 @@
 
 #include <otlpkit/db/connection.hpp>
 #include <otlpkit/db/errors.hpp>
+#include <otlpkit/db/sql_scanner.hpp>
 
 #include <libpq-fe.h>
 #include <poll.h>
@@ -25,7 +26,8 @@
 namespace otlpkit::inline OTLPKIT_ABI::postgres {
 
 /// A statement or the connection failed. status_code() is the SQLSTATE: what the server said, or of class 08 for a
-/// connection that could not be made (08001), is lost or does not answer (08006), or was closed before (08003).
+/// connection that could not be made (08001), is lost or does not answer (08006), was closed before (08003), or was
+/// lost with a COMMIT on its way, when nobody knows whether that took place (08007; db::is_outcome_unknown()).
 class error : public db::error {
  public:
   using db::error::error;
@@ -103,6 +105,14 @@ inline void check_url(const std::string& url) {
   return info;
 }
 
+/// Whether the statement makes the changes of a transaction last.
+[[nodiscard]] inline bool commits(std::string_view sql) noexcept {
+  db::detail::sql_scanner words{sql, db::sql_dialect::of("postgresql")};
+  auto kind = words.next();
+  while (kind == db::detail::sql_token::comment) kind = words.next();
+  return db::detail::is_any_of(words.token(), "COMMIT", "END");
+}
+
 /// A statement with its values as libpq wants them; copies both.
 class message {
  public:
@@ -127,9 +137,21 @@ class message {
   [[nodiscard]] std::string_view sql() const noexcept { return sql_; }
 
   /// Hands it to libpq. Whether that went well.
-  [[nodiscard]] bool send(PGconn* c) const noexcept {
+  [[nodiscard]] bool send(PGconn* c) noexcept {
+    sent_ = true;
     return ::PQsendQueryParams(c, sql_.c_str(), static_cast<int>(values_.size()), types_.data(), values_.data(),
                                lengths_.data(), formats_.data(), 0) == 1;
+  }
+
+  /// In a catch block, when no answer came: nobody can tell what a COMMIT did that was sent. The exception goes on
+  /// else.
+  [[noreturn]] void unanswered() const {
+    if (!sent_ || !commits(sql_)) throw;
+    try {
+      throw;
+    } catch (const std::exception& e) {
+      throw error{"08007", std::string{"COMMIT was not answered, it may have taken place: "} + e.what()};
+    }
   }
 
  private:
@@ -155,6 +177,7 @@ class message {
   }
 
   std::string sql_;
+  bool sent_ = false;
   std::string data_;
   std::vector<Oid> types_;
   std::vector<const char*> values_;
@@ -273,7 +296,7 @@ class answers {
 /// The number of rows a statement changed; 0 for one that changes none. Throws for a COMMIT that committed nothing: the
 /// server answers that with success.
 [[nodiscard]] inline std::int64_t changed_by(PGresult* r, std::string_view sql) {
-  if (sql == "COMMIT" && std::string_view{::PQcmdStatus(r)} == "ROLLBACK")
+  if (commits(sql) && std::string_view{::PQcmdStatus(r)} == "ROLLBACK")
     throw error{"25P02", "COMMIT rolled back: a statement of the transaction had failed"};
   if (::PQresultStatus(r) == PGRES_TUPLES_OK && std::string_view{::PQcmdStatus(r)}.starts_with("SELECT")) return 0;
   return std::strtoll(::PQcmdTuples(r), nullptr, 10);

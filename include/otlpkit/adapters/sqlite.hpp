@@ -3,15 +3,19 @@
 
 #include <otlpkit/db/connection.hpp>
 #include <otlpkit/db/errors.hpp>
+#include <otlpkit/db/sql_scanner.hpp>
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -155,23 +159,51 @@ class connection {
         ::sqlite3_errmsg(handle_.get())};
   }
 
+  /// The statement with its values by number, ? for the next one and ?7 for any other. SQLite takes $7 for a name, and
+  /// looks for each among all others: the time for many rows would grow with the square of their number.
+  [[nodiscard]] static std::string numbered(std::string_view sql) {
+    std::string text{sql};
+    db::detail::sql_scanner scanner{sql, db::sql_dialect::of("sqlite")};
+    std::size_t highest = 0;
+    bool only_dollars = true;  // else which number is the next one is SQLite's to know
+    for (auto kind = scanner.next(); kind != db::detail::sql_token::end; kind = scanner.next()) {
+      const std::string_view token = scanner.token();
+      if (kind != db::detail::sql_token::symbol || (token.size() == 1 && token != "?")) continue;
+      std::size_t which = 0;
+      const auto [end, failed] = std::from_chars(token.data() + 1, token.data() + token.size(), which);
+      if (token[0] == '$') {
+        if (failed != std::errc{} || which == 0 || end != token.data() + token.size())
+          throw sqlite::error{SQLITE_RANGE, "no value for the parameter " + std::string{token}};
+        text[scanner.start()] = '?';
+        if (only_dollars && which == highest + 1)
+          text.replace(scanner.start() + 1, token.size() - 1, token.size() - 1, ' ');
+        highest = std::max(highest, which);
+      } else {
+        only_dollars = false;  // ?, ?1, :name, @name
+      }
+    }
+    return text;
+  }
+
   [[nodiscard]] sqlite3_stmt* prepare(std::string_view sql) {
     for (auto it = statements_.begin(); it != statements_.end(); ++it) {
       if (it->sql != sql) continue;
       statements_.splice(statements_.begin(), statements_, it);
       return it->statement.get();
     }
+    if (sql.find('\0') != std::string_view::npos) throw sqlite::error{SQLITE_MISUSE, "a statement with a zero byte"};
     if (sql.size() > INT32_MAX)
       throw sqlite::error{SQLITE_TOOBIG, "a statement of " + std::to_string(sql.size()) + " bytes"};
+    const std::string text = numbered(sql);
     sqlite3_stmt* made = nullptr;
     const char* rest = nullptr;
-    const int code = ::sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
+    const int code = ::sqlite3_prepare_v3(handle_.get(), text.data(), static_cast<int>(text.size()),
                                           SQLITE_PREPARE_PERSISTENT, &made, &rest);
     std::unique_ptr<sqlite3_stmt, finalize> owned{made};
     if (code != SQLITE_OK) fail(code);
     if (made == nullptr)
       throw sqlite::error{SQLITE_MISUSE, "a statement was expected, got nothing but white space or comments"};
-    if (has_statement({rest, static_cast<std::size_t>(sql.data() + sql.size() - rest)})) {
+    if (has_statement({rest, static_cast<std::size_t>(text.data() + text.size() - rest)})) {
       throw sqlite::error{SQLITE_MISUSE, "one statement was expected, got several"};
     }
     statements_.push_front({std::string{sql}, std::move(owned)});
@@ -195,16 +227,7 @@ class connection {
                                             std::to_string(values.size())};
     }
     for (int i = 1; i <= wanted; ++i) {
-      // SQLite takes $1 for a name and numbers it by its first use; the name says which value is meant.
-      std::size_t which = static_cast<std::size_t>(i);
-      if (const char* const name = ::sqlite3_bind_parameter_name(s, i); name != nullptr && name[0] == '$') {
-        which = 0;
-        for (const char* p = name + 1; *p >= '0' && *p <= '9' && which <= values.size(); ++p)
-          which = which * 10 + static_cast<std::size_t>(*p - '0');
-        if (which == 0 || which > values.size())
-          throw sqlite::error{SQLITE_RANGE, std::string{"no value for the parameter "} + name};
-      }
-      if (const int code = bind_one(s, i, values[which - 1]); code != SQLITE_OK) fail(code);
+      if (const int code = bind_one(s, i, values[static_cast<std::size_t>(i) - 1]); code != SQLITE_OK) fail(code);
     }
   }
 

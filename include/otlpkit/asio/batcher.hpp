@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -61,7 +62,7 @@ class async_batcher : public batcher_view<Item> {
   }
 
   /// Adds an item. Where there is no room it waits with overflow::block, up to max_wait and within the task's deadline.
-  /// \return whether it was taken; if not, it is counted as dropped
+  /// \return whether it was taken; if not, or if it is cancelled while it waits, the item is counted as dropped
   [[nodiscard]] awaitable<bool> add(Item item) { return add(state_, std::move(item)); }
 
   /// Sends what waits, and waits until it is sent, has failed or was dropped.
@@ -100,66 +101,64 @@ class async_batcher : public batcher_view<Item> {
   /// Somebody who waits for a change, until this goes.
   class waiter {
    public:
-    waiter(state& s, const executor_type& ex, bool adds)
-        : state_{s}, timer_{std::make_shared<timer>(ex)}, adds_{adds} {}
+    waiter(state& s, const executor_type& ex, bool adds) noexcept : state_{s}, executor_{ex}, adds_{adds} {}
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
     ~waiter() {
-      if (!waits_) return;
+      if (timer_ == nullptr) return;
       const std::lock_guard lock{state_.mutex};
       std::erase(state_.waiting, timer_);
       if (adds_) state_.wait_ends();
     }
     /// With the lock.
     const std::shared_ptr<timer>& enlist() {
-      state_.waiting.push_back(timer_);
-      waits_ = true;
+      timer_ = state_.waiting.emplace_back(std::make_shared<timer>(executor_));
       if (adds_) state_.wait_begins();
       return timer_;
     }
 
    private:
     state& state_;
-    std::shared_ptr<timer> timer_;
+    const executor_type& executor_;
+    std::shared_ptr<timer> timer_;  // once it waits
     bool adds_;
-    bool waits_ = false;
   };
 
   static awaitable<bool> add(state_ptr s, Item item) {
     const std::size_t bytes = s->size_of(item);
     const span_context from = s->here();
-    const auto begun = s->time().now();
     const auto longest = within_deadline(s->options.max_wait);
     const executor_type ex = co_await boost::asio::this_coro::executor;
-    bool waited = false;
+    std::optional<resilience::time_point> waited;
     for (;;) {
       waiter mine{*s, ex, true};
       std::shared_ptr<timer> sleeps;
       answer a{};
       bool pressed = false;
-      const bool over = waited && s->time().now() - begun >= longest;
+      const bool over = waited && s->time().now() - *waited >= longest;
       {
         const std::lock_guard lock{s->mutex};
         a = s->offer(item, bytes, from);
         pressed = s->pressed();
-        if (a == answer::wait && !over) {
-          sleeps = mine.enlist();
-        } else if (a != answer::taken && a != answer::taken_for_oldest) {
-          s->refused();
-        }
+        if (a == answer::wait && !over) sleeps = mine.enlist();
       }
       if (sleeps != nullptr) {
-        waited = true;
-        co_await sleep(*s, std::move(sleeps), begun, longest);
+        if (!waited) waited = s->time().now();
+        try {
+          co_await sleep(*s, std::move(sleeps), *waited, longest);
+        } catch (...) {  // cancelled
+          s->refuse();
+          throw;
+        }
         continue;
       }
-      if (waited) s->tell_wait(begun);
+      if (waited) s->tell_wait(*waited);
       if (a == answer::taken_for_oldest) s->tell_dropped("dropped_oldest");
       if (a == answer::taken || a == answer::taken_for_oldest) {
         if (pressed) s->tell_pressure();
         co_return true;
       }
-      s->tell_dropped("dropped_newest");
+      s->refuse();
       co_return false;
     }
   }

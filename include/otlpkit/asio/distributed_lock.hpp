@@ -119,6 +119,7 @@ class async_distributed_lock {
 
     static awaitable<bool> renew(std::shared_ptr<core> c, hold_ptr h) {
       if (h->over() || !h->valid()) co_return false;
+      const remote_scope in_hold{h->context()};
       const auto asked = c->time.now();
       bool renewed = false;
       std::exception_ptr failure;
@@ -145,6 +146,7 @@ class async_distributed_lock {
     /// Once begun, goes on even if the caller is being cancelled: nobody else would give the lock back.
     static awaitable<bool> release(std::shared_ptr<core> c, hold_ptr h) {
       if (h->over()) co_return false;
+      const remote_scope in_hold{h->context()};
       const bool in_time = h->valid();
       bool was_ours = false;
       std::exception_ptr failure;

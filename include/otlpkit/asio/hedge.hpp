@@ -13,7 +13,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
@@ -89,18 +89,20 @@ class hedged_call : public std::enable_shared_from_this<hedged_call<T, Executor,
   }
 
   void spawn(std::size_t n) {
-    signals_.emplace_back();
+    attempts_.emplace_back();
     if (n == 0) first_begun_ = time().now();
     try {
       if (n > 0 && state_->options.on_hedging) state_->options.on_hedging(n);
       const auto attached = attach(context_);
-      otlpkit::detail::spawn_task(strand_, otlpkit::detail::fork_task(), attempt(this->shared_from_this(), n),
-                                  boost::asio::bind_cancellation_slot(
-                                      signals_[n].slot(), [self = this->shared_from_this(), n](std::exception_ptr e) {
-                                        if (e != nullptr) self->lost_for_other_reasons(n, std::move(e));
-                                        // Not here: this is part of the attempt's task.
-                                        boost::asio::post(self->strand_, [self] { self->go_on(); });
-                                      }));
+      auto of = otlpkit::detail::fork_task();
+      const auto slot = attempts_[n].slot_of(of);
+      otlpkit::detail::spawn_task(
+          strand_, std::move(of), attempt(this->shared_from_this(), n),
+          boost::asio::bind_cancellation_slot(slot, [self = this->shared_from_this(), n](std::exception_ptr e) {
+            if (e != nullptr) self->lost_for_other_reasons(n, std::move(e));
+            // Not here: this is part of the attempt's task.
+            boost::asio::post(self->strand_, [self] { self->go_on(); });
+          }));
     } catch (...) {
       lost_for_other_reasons(n, std::current_exception());
     }
@@ -147,7 +149,7 @@ class hedged_call : public std::enable_shared_from_this<hedged_call<T, Executor,
 
   void cancel(boost::asio::cancellation_type type) {
     timer_.cancel();
-    for (boost::asio::cancellation_signal& s : signals_) s.emit(type);
+    for (otlpkit::detail::task_cancellation& a : attempts_) a.emit(type);
   }
 
   void caller_cancels(boost::asio::cancellation_type type) {
@@ -175,7 +177,7 @@ class hedged_call : public std::enable_shared_from_this<hedged_call<T, Executor,
   Executor strand_;
   timer_type timer_;
   hedge_schedule schedule_;
-  std::deque<boost::asio::cancellation_signal> signals_;
+  std::deque<otlpkit::detail::task_cancellation> attempts_;
   std::optional<time_point> armed_;
   time_point first_begun_{};
   context context_ = context::current();

@@ -89,7 +89,6 @@ class async_idempotency_guard {
     if (ended.failure() == nullptr) {
       done.emplace(guarded<Value>{of.value_of(ended)});
       state = idempotency_state::succeeded;
-      text = of.codec.encode(done->value);
     } else if (auto kept = c.remembered(ended.view())) {
       state = idempotency_state::failed;
       text = *std::move(kept);
@@ -99,6 +98,7 @@ class async_idempotency_guard {
     bool kept = false;
     std::exception_ptr store_failure;
     try {
+      if (done) text = of.codec.encode(done->value);
       kept = co_await tell(of, c, state, text);
     } catch (...) {
       store_failure = std::current_exception();

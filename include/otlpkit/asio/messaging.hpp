@@ -6,6 +6,8 @@
 #include <otlpkit/messaging/producer.hpp>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -59,7 +61,10 @@ struct consume_loop<boost::asio::awaitable<T, Executor>> {
     consumed out;
     auto messages = co_await result_of([&] { return c.receive(options.most, options.wait); });
     out.received = std::size(messages);
+    const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
     for (auto& m : messages) {
+      const auto cancelling = co_await boost::asio::this_coro::cancellation_state;
+      if (cancelling.cancelled() != boost::asio::cancellation_type::none) break;
       span_context context;
       std::exception_ptr failure;
       try {
@@ -71,7 +76,14 @@ struct consume_loop<boost::asio::awaitable<T, Executor>> {
         if (out.failed++ == 0) out.failure = failure;
         continue;
       }
-      co_await finish([&] { return c.ack_under(m, context); });
+      co_await boost::asio::this_coro::throw_if_cancelled(false);  // else what was processed would come again
+      try {
+        co_await finish([&] { return c.ack_under(m, context); });
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      co_await boost::asio::this_coro::throw_if_cancelled(throws);
+      if (failure != nullptr) std::rethrow_exception(failure);
       ++out.processed;
     }
     co_return out;

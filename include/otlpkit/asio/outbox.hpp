@@ -38,18 +38,10 @@ class async_outbox_relay {
 
   /// As outbox_relay::relay(). Cancelled, it marks what it has sent and gives the rest back.
   [[nodiscard]] awaitable<relayed> relay() {
-    std::exception_ptr failure;
-    try {
-      const bool found = co_await with_connection<bool>([this](auto& db) { return this->any(db); });
-      if (!found) co_return relayed{};
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    if (failure != nullptr) {
-      detail::outbox_run{core_}.failed(failure);
-      std::rethrow_exception(failure);
-    }
+    const bool found = co_await look<bool>([this](auto& db) { return this->any(db); });
+    if (!found) co_return relayed{};
     detail::outbox_run run{core_};
+    std::exception_ptr failure;
     const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
     relayed done;
     try {
@@ -72,28 +64,32 @@ class async_outbox_relay {
     co_return done;
   }
 
-  /// Goes on until it is cancelled: then it throws operation_aborted. Errors of the database are on the spans, and it
-  /// tries again after poll_interval.
+  /// Goes on until it is cancelled: then it throws operation_aborted. Errors of the database are on the spans and in
+  /// the diagnostics, and it tries again after poll_interval.
   [[nodiscard]] awaitable<void> run() {
     std::optional<resilience::time_point> measured;
     for (;;) {
       bool more = false;
+      std::exception_ptr failure;
       try {
+        const relayed r = co_await relay();
+        more = r.sent + r.parked > 0;
         if (const auto now = core_.time.now(); !measured || now - *measured >= core_.options.measure_interval) {
           measured = now;
           static_cast<void>(co_await measure());
         }
-        const relayed r = co_await relay();
-        more = r.sent + r.parked > 0;
       } catch (...) {
+        failure = std::current_exception();
       }
+      const auto cancelling = co_await boost::asio::this_coro::cancellation_state;
+      if (failure != nullptr && cancelling.cancelled() == boost::asio::cancellation_type::none) core_.report(failure);
       if (!more) co_await resilience::detail::wait_for<Executor>(core_.time, core_.options.poll_interval);
     }
   }
 
   /// Counts what waits, for the metrics too.
   [[nodiscard]] awaitable<outbox_backlog> measure() {
-    co_return co_await with_connection<outbox_backlog>([this](auto& db) { return this->count(db); });
+    co_return co_await look<outbox_backlog>([this](auto& db) { return this->count(db); });
   }
 
   [[nodiscard]] std::string_view name() const noexcept { return core_.options.name; }
@@ -107,6 +103,17 @@ class async_outbox_relay {
       co_return co_await fn(*lease);
     } else {
       co_return co_await fn(source_);
+    }
+  }
+
+  /// Without a span, unless it fails: most looks find nothing.
+  template <class T, class F>
+  awaitable<T> look(F fn) {
+    try {
+      co_return co_await with_connection<T>(std::move(fn));
+    } catch (...) {
+      detail::outbox_run{core_}.failed(std::current_exception());
+      throw;
     }
   }
 

@@ -81,11 +81,11 @@ class async_saga
     co_await boost::asio::this_coro::throw_if_cancelled(false);  // a saga that was begun is brought to an end
     std::exception_ptr broken;
     try {
-      const saga_entry opening = run.opening(this->encoded(state));
+      const saga_entry opening = run.opening(this->encoded(state, journal));
       co_await write(run, journal, opening, nullptr);
       while (const auto due = run.next()) {
         const std::exception_ptr failure = co_await call(run, *due, state);
-        const saga_entry after = run.after(*due, failure, this->encoded(state));
+        const saga_entry after = run.after(*due, failure, this->encoded(state, journal));
         co_await write(run, journal, after, failure);
       }
       const saga_entry closing = run.closing();

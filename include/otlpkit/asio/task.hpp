@@ -5,10 +5,13 @@
 #include <otlpkit/propagation/context_scope.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -221,6 +224,16 @@ class task_run {
   int unwinding_;
 };
 
+/// For whoever cancels a task, before the task notices.
+inline void note_cancelled(const task_ref& of) noexcept {
+  task* const t = of.get();
+  if (t == nullptr) return;
+  t->cancelled = [](const std::exception& e) noexcept {
+    const auto* const error = dynamic_cast<const boost::system::system_error*>(&e);
+    return error != nullptr && error->code() == boost::asio::error::operation_aborted;
+  };
+}
+
 /// A new task, whose spans are children of the span that is current here; where none is, of the one `fallback` began
 /// under. Throws std::bad_alloc.
 [[nodiscard]] inline task_ref fork_task(const task* fallback = nullptr) {
@@ -254,6 +267,8 @@ class task_run {
  private:
   task* before_;
 };
+
+inline void note_cancelled(const task_ref&) noexcept {}
 
 [[nodiscard]] inline task_ref fork_task(const task* = nullptr) { return task_ref{global_tasks.take()}; }
 

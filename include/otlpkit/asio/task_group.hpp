@@ -42,6 +42,26 @@ Executor serial_executor(const Executor& ex) {
   return ex;
 }
 
+/// Cancels one task. Its spans learn of it first: what leaves them from then on is no failure. To be used where the
+/// task runs.
+class task_cancellation {
+ public:
+  /// The slot `of` is to be started with.
+  [[nodiscard]] boost::asio::cancellation_slot slot_of(const task_ref& of) noexcept {
+    of_ = of.borrow();
+    return signal_.slot();
+  }
+  void emit(boost::asio::cancellation_type_t type) {
+    if ((type & boost::asio::cancellation_type_t::terminal) != boost::asio::cancellation_type_t::none)
+      note_cancelled(of_);
+    signal_.emit(type);
+  }
+
+ private:
+  task_ref of_;
+  boost::asio::cancellation_signal signal_;
+};
+
 /// When a group of tasks has what it waits for, and cancels those that are left.
 enum class group_goal : unsigned char { all_succeed, one_succeeds };
 
@@ -59,10 +79,12 @@ class task_group : public std::enable_shared_from_this<task_group<Executor, Plac
     for (const Place& place : places) members_.emplace_back(place);
     for (std::size_t i = 0; i < work.size(); ++i) {
       try {
-        spawn_task(members_[i].executor, fork_task(), std::move(work[i]),
-                   boost::asio::bind_cancellation_slot(
-                       members_[i].signal.slot(),
-                       [self = this->shared_from_this(), i](std::exception_ptr e) { self->ended(i, std::move(e)); }));
+        task_ref of = fork_task();
+        const auto slot = members_[i].cancellation.slot_of(of);
+        spawn_task(
+            members_[i].executor, std::move(of), std::move(work[i]),
+            boost::asio::bind_cancellation_slot(
+                slot, [self = this->shared_from_this(), i](std::exception_ptr e) { self->ended(i, std::move(e)); }));
       } catch (...) {
         ended(i, std::current_exception());
       }
@@ -81,7 +103,7 @@ class task_group : public std::enable_shared_from_this<task_group<Executor, Plac
   struct member {
     explicit member(Place ex) : executor{std::move(ex)} {}
     Place executor;
-    boost::asio::cancellation_signal signal;
+    task_cancellation cancellation;
   };
 
   /// Whoever cancels the waiting task cancels all of these. The slot may outlive the group.
@@ -134,7 +156,7 @@ class task_group : public std::enable_shared_from_this<task_group<Executor, Plac
   void emit(boost::asio::cancellation_type_t type) {
     for (member& m : members_) {
       boost::asio::dispatch(m.executor,
-                            [self = this->shared_from_this(), signal = &m.signal, type] { signal->emit(type); });
+                            [self = this->shared_from_this(), one = &m.cancellation, type] { one->emit(type); });
     }
   }
 

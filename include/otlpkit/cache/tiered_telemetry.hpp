@@ -17,9 +17,8 @@ namespace otlpkit::inline OTLPKIT_ABI::cache::detail {
 
 inline constinit const counter<std::int64_t> tiered_lookups{
     "otlpkit.cache.lookups", {.unit = "{lookup}", .description = "Values asked for, by whether the cache had them"}};
-inline constinit const histogram load_duration{
-    "otlpkit.cache.load.duration",
-    {.unit = "s", .description = "Duration of loads of values that no cache had", .bounds = seconds_bucket_bounds}};
+inline constinit const histogram load_duration{"otlpkit.cache.load.duration",
+                                               in_seconds("Duration of loads of values that no cache had")};
 inline constinit const counter<std::int64_t> tiered_errors{
     "otlpkit.cache.errors", {.unit = "{error}", .description = "Calls on a level of a cache that failed"}};
 

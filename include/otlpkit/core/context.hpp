@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -202,6 +203,8 @@ struct context_slot {
   carried_entry* carried = nullptr;  ///< baggage and deadline, nullptr when there are none; a forked task has its own
   kept_count kept;
   kept_count kept_carried;
+  /// Set when whoever waits for the task has cancelled it: tells the exception of that from others.
+  shared_value<bool (*)(const std::exception&) noexcept> cancelled{nullptr};
 
   /// The innermost entry that is not over.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE context_entry* current() noexcept {

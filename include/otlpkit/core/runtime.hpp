@@ -278,6 +278,15 @@ void leave_scope(Entry& entry, Entry* context_slot::*stack) noexcept {
   return platform::exceptions_in_flight(thread.exceptions) - thread.unwinding;
 }
 
+/// Whether the running task was cancelled by whoever waits for it.
+[[nodiscard]] inline bool cancelled_here() noexcept {
+  return this_thread.slot != nullptr && this_thread.slot->cancelled != nullptr;
+}
+/// Whether `e` is the exception it is cancelled by.
+[[nodiscard]] inline bool cancelled_by(const std::exception& e) noexcept {
+  return cancelled_here() && this_thread.slot->cancelled(e);
+}
+
 /// The ids of a span, made in the order trace id, then span id, by the built-in generator or the user's.
 struct id_source {
   std::uint32_t mode;

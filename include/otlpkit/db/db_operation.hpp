@@ -86,15 +86,19 @@ class db_operation {
   [[nodiscard]] bool failed(span& s) const noexcept {
     try {
       throw;
-    } catch (const error& e) {
-      record(s, e);
-      s.set("db.response.status_code", e.status_code());
-      s.set("error.type", e.status_code());
-      ended(s, e.status_code(), e.status_code());
     } catch (const std::exception& e) {
-      record_current_exception(s);
-      const platform::type_name type{typeid(e).name()};
-      ended(s, type.text(), {});
+      const auto* const known = dynamic_cast<const error*>(&e);
+      if (known != nullptr && !known->status_code().empty()) {
+        const std::string_view code = known->status_code();
+        s.record_exception(e);
+        s.fail(code, e.what());
+        s.set("db.response.status_code", code);
+        ended(s, code, code);
+      } else {
+        record_current_exception(s);
+        const platform::type_name type{typeid(e).name()};
+        ended(s, type.text(), {});
+      }
     } catch (...) {
       record_current_exception(s);
       ended(s, "unknown", {});
@@ -114,18 +118,6 @@ class db_operation {
 
   [[nodiscard]] std::string_view summary() const noexcept {
     return batch_summary_.empty() ? plan_.summary() : std::string_view{batch_summary_};
-  }
-
-  /// As record_current_exception(), without values the database quotes from the statement.
-  static void record(span& s, const error& e) noexcept {
-    if (!s.recording()) return;
-    try {
-      const std::string message = message_without_values(e);
-      s.record_exception(e, {{"exception.message", message}});
-      s.status(status_code::error, message);
-    } catch (const std::bad_alloc&) {
-      s.status(status_code::error);
-    }
   }
 
   void ended(span& s, std::string_view error_type, std::string_view status) const noexcept {

@@ -172,7 +172,9 @@ class query_summary {
       detail::sql_scanner ahead = scanner_;
       if (ahead.next() != token::symbol || ahead.token() != "." || ahead.token().data() != end) break;
       const token part = ahead.next();
-      if ((part != token::word && part != token::quoted_name) || ahead.token().data() != end + 1) break;
+      if ((part != token::word && part != token::quoted_name && part != token::string) ||
+          ahead.token().data() != end + 1)
+        break;
       end = ahead.token().data() + ahead.token().size();
       scanner_ = ahead;
     }

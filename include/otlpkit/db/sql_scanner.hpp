@@ -12,18 +12,21 @@ namespace otlpkit::inline OTLPKIT_ABI::db {
 /// Where the dialects of SQL differ in what is a literal.
 struct sql_dialect {
   bool backslash_escapes = false;      ///< 'it\'s' is one string: MySQL, MariaDB, ClickHouse
-  bool double_quoted_strings = false;  ///< "text" is a string and not a name: MySQL, MariaDB
+  bool double_quoted_strings = false;  ///< "text" is a string, or may be one: MySQL, MariaDB; SQLite, if it is no name
   bool hash_comments = false;          ///< # begins a comment: MySQL, MariaDB
   bool dollar_quotes = true;           ///< $tag$text$tag$ is a string: PostgreSQL
   bool nested_comments = false;        ///< /* /* */ */ is one comment: PostgreSQL
+  bool bracketed_names = false;        ///< [it's] is a name: SQLite, SQL Server
 
   friend constexpr bool operator==(const sql_dialect&, const sql_dialect&) noexcept = default;
 
   /// By db.system.name.
   [[nodiscard]] static constexpr sql_dialect of(std::string_view system_name) noexcept {
-    if (system_name == "mysql" || system_name == "mariadb") return {true, true, true, false, false};
-    if (system_name == "clickhouse") return {true, false, true, false, false};
-    if (system_name == "postgresql") return {false, false, false, true, true};
+    if (system_name == "mysql" || system_name == "mariadb") return {true, true, true, false, false, false};
+    if (system_name == "clickhouse") return {true, false, true, false, false, false};
+    if (system_name == "postgresql") return {false, false, false, true, true, false};
+    if (system_name == "sqlite") return {false, true, false, false, false, true};
+    if (system_name == "microsoft.sql_server") return {false, false, false, false, true, true};
     return {};
   }
 };
@@ -43,7 +46,9 @@ class sql_scanner {
     while (at_ < text_.size() && is_space(text_[at_])) ++at_;
     start_ = at_;
     if (at_ == text_.size()) return sql_token::end;
-    return scan();
+    const sql_token kind = scan();
+    if (kind != sql_token::string && kind != sql_token::comment) escapes_ = false;
+    return kind;
   }
 
   [[nodiscard]] constexpr std::string_view token() const noexcept { return text_.substr(start_, at_ - start_); }
@@ -63,11 +68,12 @@ class sql_scanner {
 
   constexpr sql_token scan() noexcept {
     const char c = peek();
-    if (c == '\'') return quoted('\'', dialect_.backslash_escapes), sql_token::string;
+    if (c == '\'') return quoted('\'', dialect_.backslash_escapes || escapes_), sql_token::string;
     if (c == '"') {
       quoted('"', dialect_.double_quoted_strings && dialect_.backslash_escapes);
       return dialect_.double_quoted_strings ? sql_token::string : sql_token::quoted_name;
     }
+    if (c == '[' && dialect_.bracketed_names) return quoted(']', false), sql_token::quoted_name;
     if (c == '`') return quoted('`', false), sql_token::quoted_name;
     if ((c == '-' && peek(1) == '-') || (c == '#' && dialect_.hash_comments)) return line_comment(), sql_token::comment;
     if (c == '/' && peek(1) == '*') return block_comment(), sql_token::comment;
@@ -158,7 +164,8 @@ class sql_scanner {
       if (prefix.size() != 1 || c != 'u') return sql_token::word;
       ++at_;
     }
-    quoted('\'', dialect_.backslash_escapes || (prefix.size() == 1 && c == 'e'));
+    escapes_ = prefix.size() == 1 && c == 'e';
+    quoted('\'', dialect_.backslash_escapes || escapes_);
     return sql_token::string;
   }
 
@@ -166,6 +173,7 @@ class sql_scanner {
   sql_dialect dialect_;
   std::size_t start_ = 0;
   std::size_t at_ = 0;
+  bool escapes_ = false;  ///< a string that follows goes on with an e'..' before it
 };
 
 /// ASCII case-insensitive; `upper` is in capitals.

@@ -3,6 +3,7 @@
 
 #include <otlpkit/db/connection.hpp>
 #include <otlpkit/db/db_operation.hpp>
+#include <otlpkit/db/query_text.hpp>
 #include <otlpkit/db/read_row.hpp>
 #include <otlpkit/trace/observed_call.hpp>
 
@@ -89,15 +90,17 @@ class traced_db {
   /// The row there is, or nothing. Throws row_count_error when there are several.
   template <class T, class... Values>
   [[nodiscard]] auto query_optional(std::string_view sql, const Values&... values) {
-    return map(query(sql, values...), [sql = kept(sql)](const auto& rows) { return optional_row<T>(rows, sql); });
+    return map(query(sql, values...), [sql = kept(sql), dialect = dialect()](const auto& rows) {
+      return optional_row<T>(rows, sql, dialect);
+    });
   }
 
   /// The one row. Throws row_count_error when there is none, or several.
   template <class T, class... Values>
   [[nodiscard]] auto query_one(std::string_view sql, const Values&... values) {
-    return map(query(sql, values...), [sql = kept(sql)](const auto& rows) -> T {
-      if (auto found = optional_row<T>(rows, sql)) return *std::move(found);
-      throw row_count_error{"no row, expected one: " + shortened(sql)};
+    return map(query(sql, values...), [sql = kept(sql), dialect = dialect()](const auto& rows) -> T {
+      if (auto found = optional_row<T>(rows, sql, dialect)) return *std::move(found);
+      throw row_count_error{"no row, expected one: " + shortened(sql, dialect)};
     });
   }
 
@@ -185,13 +188,15 @@ class traced_db {
         std::decay_t<decltype(std::declval<std::remove_reference_t<Connection>&>().query(sql, parameters{}))>;
     return typename detail::result_mapper<result_type>::statement{sql};
   }
-  [[nodiscard]] static std::string shortened(std::string_view sql) {
-    return sql.size() <= 1000 ? std::string{sql} : std::string{sql.substr(0, 1000)} + "...";
+  [[nodiscard]] sql_dialect dialect() { return sql_dialect::of(connection_.info().system_name); }
+  /// For messages, which others may record: without literals.
+  [[nodiscard]] static std::string shortened(std::string_view sql, sql_dialect dialect) {
+    return without_literals(sql.substr(0, 1000), dialect) + (sql.size() <= 1000 ? "" : "...");
   }
   template <class T>
-  [[nodiscard]] static std::optional<T> optional_row(const auto& rows, std::string_view sql) {
+  [[nodiscard]] static std::optional<T> optional_row(const auto& rows, std::string_view sql, sql_dialect dialect) {
     if (rows.size() > 1)
-      throw row_count_error{std::to_string(rows.size()) + " rows, expected one at most: " + shortened(sql)};
+      throw row_count_error{std::to_string(rows.size()) + " rows, expected one at most: " + shortened(sql, dialect)};
     if (rows.empty()) return std::nullopt;
     return read_row<T>(row{rows, 0});
   }

@@ -146,13 +146,13 @@ struct host_port {
   return out;
 }
 
-/// Whether all characters may stand in a Host header (RFC 9110, section 7.2). A server refuses others: proxies and
-/// handlers might read them as part of something else.
+/// Whether this may be a Host header (RFC 9110, section 7.2). A server refuses others: proxies and handlers might read
+/// them as something else.
 [[nodiscard]] constexpr bool is_host_header(std::string_view text) noexcept {
-  return std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view{"-._~%!$&'()*+,;=:[]"}.find(c) != std::string_view::npos;
-  });
+  return text.empty() || (!parse_host(text).host.empty() && std::ranges::all_of(text, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  std::string_view{"-._~%!$&'()*+,;=:[]"}.find(c) != std::string_view::npos;
+         }));
 }
 
 /// The parts of a request's target, whatever its form (RFC 9112, section 3.2).

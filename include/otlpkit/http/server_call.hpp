@@ -71,12 +71,11 @@ class server_call {
       std::rethrow_exception(e);
     } catch (const std::exception& x) {
       const platform::type_name type{typeid(x).name()};
-      error_ = type.text();
+      failed(type.text());
       span_.record_exception(x);
       span_.status(status_code::error, x.what());
     } catch (...) {
-      error_ = "exception";
-      span_.status(status_code::error);
+      failed("exception");
     }
   }
 

@@ -94,13 +94,11 @@ class session {
         error) {
       co_return co_await reject(error, status_of(error), parser);
     }
+    if (const unsigned status = refused(parser); status != 0) co_return co_await reject({}, status, parser);
     const request::message& head = parser.get();
-    const auto hosts = head.count(beast::http::field::host);
-    const bool wrong = hosts > 1 || (hosts == 0 && head.version() == 11) || !is_host_header(header(head, "Host"));
-    if (wrong) co_return co_await reject({}, 400, parser);
     tcp().expires_after(options().body_timeout);
-    if (beast::iequals(head[beast::http::field::expect], "100-continue")) {
-      beast::http::response<beast::http::empty_body> go_on{beast::http::status::continue_, head.version()};
+    if (head.version() == 11 && beast::iequals(head[beast::http::field::expect], "100-continue")) {
+      beast::http::response<beast::http::empty_body> go_on{beast::http::status::continue_, 11};
       if (const auto [error, size] = co_await beast::http::async_write(stream(), go_on, as_result); error)
         co_return false;
     }
@@ -108,6 +106,18 @@ class session {
       co_return co_await reject(error, status_of(error), parser);
     }
     co_return co_await serve(request{parser.release()});
+  }
+
+  /// The status for a request whose host is not clear, or whose end: what comes behind it could be taken for another
+  /// one (RFC 9112, sections 3.2 and 6.3). 0: there is nothing wrong with its header.
+  [[nodiscard]] static unsigned refused(const parser_type& parser) {
+    const request::message& head = parser.get();
+    const auto hosts = head.count(beast::http::field::host);
+    if (hosts > 1 || (hosts == 0 && head.version() == 11) || !is_host_header(header(head, "Host"))) return 400;
+    const auto coding = head.find(beast::http::field::transfer_encoding);
+    if (coding == head.end()) return 0;
+    if (head.version() < 11 || !parser.chunked()) return 400;
+    return beast::iequals(coding->value(), "chunked") ? 0 : 501;
   }
 
   asio::awaitable<bool> serve(request r) {

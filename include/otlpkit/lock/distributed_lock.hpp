@@ -86,7 +86,8 @@ class held_lock {
 /// \endcode
 ///
 /// Exceptions of the store end acquire() when it has nothing else to try; in renewals and releases they are recorded on
-/// the span. The span `lock.hold NAME` lasts until the release but is not current; work() makes it so.
+/// the span. The span `lock.hold NAME` lasts until the release but is not current; work() makes it so. Renewals and the
+/// release are part of it, whoever asks for them.
 /// \tparam Store see lock_store; an lvalue is referred to and must outlive the lock and what it gave out
 template <class Store>
 class distributed_lock {
@@ -173,6 +174,7 @@ class distributed_lock {
     bool renew(detail::hold& h) noexcept {
       const std::lock_guard guard{h.mutex};
       if (h.over() || !h.valid()) return false;
+      const remote_scope in_hold{h.context()};
       const auto asked = time.now();
       try {
         if (store.renew(h.id.key, h.id.owner, options.ttl)) return h.renewed(asked);
@@ -185,6 +187,7 @@ class distributed_lock {
     bool release(detail::hold& h) noexcept {
       const std::lock_guard guard{h.mutex};
       if (h.over()) return false;
+      const remote_scope in_hold{h.context()};
       const bool in_time = h.valid();
       try {
         const bool was_ours = store.release(h.id.key, h.id.owner);

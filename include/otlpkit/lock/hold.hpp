@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/lock/telemetry.hpp>
+#include <otlpkit/propagation/propagation.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -60,6 +61,8 @@ class hold {
     return valid_until() + options_.margin - options_.ttl + options_.ttl / 3;
   }
   [[nodiscard]] std::stop_token lost_token() const noexcept { return stop_.get_token(); }
+  /// Of its span, which the calls of the store about it are part of, whatever is current then.
+  [[nodiscard]] remote_context context() const noexcept { return {span_->context(), {}}; }
 
   /// The store renewed it; it was asked at `asked`.
   /// \return false if the answer came too late
@@ -124,7 +127,7 @@ class hold {
   void ended(bool released) noexcept {
     if (over_.exchange(true, std::memory_order_acq_rel)) return;
     const bool lost = lost_.load(std::memory_order_acquire);
-    if (last_error_ != nullptr) record(last_error_);
+    resilience::detail::note_exception(*span_, last_error_);
     span_->set("otlpkit.lock.renewals", renewals_);
     span_->set("otlpkit.lock.released", released);
     span_->set("otlpkit.lock.lost", lost);
@@ -136,15 +139,6 @@ class hold {
                          {{"otlpkit.lock.name", telemetry_.name}});
     active.add(-1, {{"otlpkit.lock.name", telemetry_.name}, {"otlpkit.lock.state", "held"}});
     if (own_) own_->end();
-  }
-  void record(const std::exception_ptr& e) noexcept {
-    try {
-      std::rethrow_exception(e);
-    } catch (const std::exception& known) {
-      span_->record_exception(known);
-    } catch (...) {
-      span_->event("exception", {{"exception.type", "unknown"}});
-    }
   }
 
   const lock_telemetry& telemetry_;

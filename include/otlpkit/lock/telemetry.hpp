@@ -15,12 +15,9 @@ namespace otlpkit::inline OTLPKIT_ABI::lock::detail {
 
 inline constinit const counter<std::int64_t> acquisitions{
     "otlpkit.lock.acquisitions", {.unit = "{acquisition}", .description = "Attempts to get a lock, by how they ended"}};
-inline constinit const histogram wait_duration{
-    "otlpkit.lock.wait.duration",
-    {.unit = "s", .description = "How long callers waited for a lock", .bounds = seconds_bucket_bounds}};
-inline constinit const histogram hold_duration{
-    "otlpkit.lock.hold.duration",
-    {.unit = "s", .description = "How long locks were held", .bounds = seconds_bucket_bounds}};
+inline constinit const histogram wait_duration{"otlpkit.lock.wait.duration",
+                                               in_seconds("How long callers waited for a lock")};
+inline constinit const histogram hold_duration{"otlpkit.lock.hold.duration", in_seconds("How long locks were held")};
 inline constinit const up_down_counter<std::int64_t> active{
     "otlpkit.lock.active", {.unit = "{lock}", .description = "Locks that are held, and callers that wait for one"}};
 inline constinit const counter<std::int64_t> renewals{

@@ -9,10 +9,9 @@
 #include <concepts>
 #include <condition_variable>
 #include <cstddef>
-#include <cstdint>
-
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -58,27 +57,21 @@ class batcher : public batcher_view<Item> {
     const std::size_t bytes = s.size_of(item);
     const span_context from = s.here();
     answer a{};
-    bool pressed = false, waited = false;
-    const auto begun = s.time().now();
+    bool pressed = false;
+    std::optional<resilience::time_point> waited;
     {
       std::unique_lock lock{s.mutex};
       a = s.offer(item, bytes, from);
-      if (a == answer::wait) {
-        waited = true;
-        s.wait_begins();
-        a = wait(s, lock, item, bytes, from, begun);
-        s.wait_ends();
-      }
+      if (a == answer::wait) a = wait(s, lock, item, bytes, from, waited.emplace(s.time().now()));
       pressed = s.pressed();
-      if (a != answer::taken && a != answer::taken_for_oldest) s.refused();
     }
-    if (waited) s.tell_wait(begun);
+    if (waited) s.tell_wait(*waited);
     if (a == answer::taken || a == answer::taken_for_oldest) {
       if (a == answer::taken_for_oldest) s.tell_dropped("dropped_oldest");
       if (pressed) s.tell_pressure();
       return true;
     }
-    s.tell_dropped("dropped_newest");
+    s.refuse();
     return false;
   }
 
@@ -124,6 +117,10 @@ class batcher : public batcher_view<Item> {
   static answer wait(state& s, std::unique_lock<std::mutex>& lock, Item& item, std::size_t bytes,
                      const span_context& from, resilience::time_point begun) {
     const auto longest = within_deadline(s.options.max_wait);
+    const struct counted {
+      state& s;
+      ~counted() { s.wait_ends(); }
+    } waiting{(s.wait_begins(), s)};
     for (;;) {
       const auto passed = s.time().now() - begun;
       if (passed >= longest) return answer::wait;

@@ -58,12 +58,10 @@ inline constinit const counter<std::int64_t> batcher_items{
 inline constinit const histogram batch_items{
     "otlpkit.batcher.batch.items",
     {.unit = "{item}", .description = "Items of batches", .bounds = {1, 5, 10, 50, 100, 500, 1000, 5000, 10'000}}};
-inline constinit const histogram batch_duration{
-    "otlpkit.batcher.flush.duration",
-    {.unit = "s", .description = "Duration of sending batches", .bounds = seconds_bucket_bounds}};
-inline constinit const histogram batcher_wait{
-    "otlpkit.batcher.wait.duration",
-    {.unit = "s", .description = "How long adding waited for room", .bounds = seconds_bucket_bounds}};
+inline constinit const histogram batch_duration{"otlpkit.batcher.flush.duration",
+                                                in_seconds("Duration of sending batches")};
+inline constinit const histogram batcher_wait{"otlpkit.batcher.wait.duration",
+                                              in_seconds("How long adding waited for room")};
 
 [[nodiscard]] inline const observable_gauge<std::int64_t>& batcher_gauge(int which) {
   static const observable_gauge<std::int64_t> gauges[3] = {
@@ -77,7 +75,7 @@ inline constinit const histogram batcher_wait{
 
 /// Text has its length in bytes, all else its own size.
 template <class Item>
-[[nodiscard]] std::size_t bytes_of(const Item& item) noexcept {
+[[nodiscard]] std::size_t own_size(const Item& item) noexcept {
   if constexpr (requires { std::string_view{item}; }) {
     return std::string_view{item}.size();
   } else {
@@ -93,13 +91,12 @@ class flush_operation {
       : span_name_{span_name}, options_{options}, items_{items}, bytes_{bytes}, reason_{reason}, from_{from},
         failed_{failed}, started_{resilience::clock::now()} {}
 
-  /// A trace of its own: a batch has no one parent.
+  /// A trace of its own, as nothing is current where batches are sent: a batch has no one parent.
   [[nodiscard]] span_guard start() const noexcept {
     span_guard guard{span_name_,
                      {{"otlpkit.batcher.name", options_.name},
                       {"otlpkit.batcher.batch.items", items_},
-                      {"otlpkit.batcher.reason", to_string(reason_)}},
-                     {.parent = no_parent}};
+                      {"otlpkit.batcher.reason", to_string(reason_)}}};
     if (options_.max_bytes != 0) guard.set("otlpkit.batcher.batch.bytes", bytes_);
     for (const span_context& c : from_) guard.link(c);
     return guard;
@@ -169,7 +166,7 @@ class batcher_core {
   }
   [[nodiscard]] std::size_t size_of(const Item& item) const {
     if (options.max_bytes == 0) return 0;
-    return size_of_ ? size_of_(item) : bytes_of(item);
+    return size_of_ ? size_of_(item) : own_size(item);
   }
 
   // With the lock:
@@ -220,7 +217,7 @@ class batcher_core {
   }
   void close(std::chrono::nanoseconds timeout) noexcept {
     const auto now = time().now();
-    give_up_ = timeout < time_point::max() - now ? now + timeout : time_point::max();
+    if (timeout < give_up_ - now) give_up_ = now + timeout;
     queue_.close();
     wake_sender();
     wake_waiters();
@@ -244,7 +241,6 @@ class batcher_core {
     out.queued = queue_.size();
     return out;
   }
-  void refused() noexcept { ++books_.dropped_newest; }
   void wait_begins() noexcept { ++books_.waiting; }
   void wait_ends() noexcept { --books_.waiting; }
 
@@ -254,7 +250,15 @@ class batcher_core {
     return {span_name_, options, b.items.size(), b.bytes, b.reason, b.from, failed};
   }
 
-  /// Tells what became of an item that is not taken, or of the one it took the place of.
+  /// Counts and tells an item that is not taken.
+  void refuse() noexcept {
+    {
+      const std::lock_guard lock{mutex};
+      ++books_.dropped_newest;
+    }
+    tell_dropped("dropped_newest");
+  }
+  /// Tells what became of items that were taken and will not be sent.
   void tell_dropped(std::string_view outcome, std::size_t count = 1) const noexcept {
     if (count == 0) return;
     count_items(outcome, count);

@@ -26,7 +26,7 @@ class subscription {
   /// Up to `most` messages; waits up to `wait` if there are none.
   [[nodiscard]] virtual std::vector<message> receive(std::size_t most, std::chrono::milliseconds wait) = 0;
 
-  /// These are done with. \return how many were still waiting for it: fewer if they went to another consumer meanwhile
+  /// These are done with. \return how many were still waiting for it: fewer if another consumer was faster
   virtual std::size_t ack(std::span<const message> done) = 0;
   std::size_t ack(const message& done) { return ack(std::span<const message>{&done, 1}); }
 

@@ -51,8 +51,11 @@ class receive_operation {
       ended(static_cast<std::int64_t>(std::size(received)), ending::of_result(s, received));
     } else if constexpr (message_like<const Received>) {
       one(received);
-    } else {
-      if (static_cast<bool>(received)) one(*received);
+    } else if (static_cast<bool>(received)) {
+      succeeded({}, *received);
+    } else if (resilience::detail::result_failed(received)) {
+      span s = begin(-1);
+      ended(0, ending::of_result(s, received));
     }
   }
   [[nodiscard]] bool failed(no_scope) const noexcept {
@@ -197,7 +200,8 @@ class traced_consumer {
   }
 
   /// Takes messages and has each of them processed; acknowledges those whose handler did not throw. What a handler
-  /// throws is recorded and ends here; what the broker's calls throw is thrown.
+  /// throws is recorded and ends here; what the broker's calls throw is thrown. An awaited one that is cancelled
+  /// acknowledges what was processed before it returns; the rest comes again.
   template <class F>
   auto consume(F&& fn, const consume_options& options = {}) {
     using received = decltype(consumer_.receive(options.most, options.wait));

@@ -23,8 +23,8 @@ namespace otlpkit::inline OTLPKIT_ABI::messaging {
 /// \endcode
 ///
 /// Once is meant for calls that end: a process that dies within one leaves it open whether it was done, and lets
-/// another run when the lease is over. A store that cannot keep a result leaves the same doubt; the caller gets the
-/// result all the same, and the span says so.
+/// another run when the lease is over. A store or a codec that cannot keep a result leaves the same doubt; the caller
+/// gets the result all the same, and the span says so.
 /// \tparam Store see idempotency_store; an lvalue is referred to and must outlive the guard
 /// \tparam Codec turns a Value into text and back (see cache::codec)
 template <class Store, class Value = std::string, cache::codec<Value> Codec = text_codec>
@@ -83,21 +83,23 @@ class idempotency_guard {
     std::exception_ptr store_failure;
     if (ended.failure() != nullptr) {
       const auto text = c.remembered(ended.view());
-      const bool kept = end(c, store_failure, text ? idempotency_state::failed : idempotency_state::begun,
-                            text ? std::string_view{*text} : std::string_view{});
+      const bool kept =
+          end(c, store_failure, text ? idempotency_state::failed : idempotency_state::begun, [&] { return *text; });
       c.failed(ended.failure(), kept, store_failure);
       std::rethrow_exception(ended.failure());
     }
     guarded<Value> done{core_.value_of(ended)};
-    const bool kept = end(c, store_failure, idempotency_state::succeeded, core_.codec.encode(done.value));
+    const bool kept =
+        end(c, store_failure, idempotency_state::succeeded, [&] { return core_.codec.encode(done.value); });
     c.executed(kept, store_failure);
     return done;
   }
 
   /// Tells the store; `begun` frees the key. \return whether it keeps something
-  bool end(call& c, std::exception_ptr& failure, idempotency_state state, std::string_view text) {
+  template <class Text>
+  bool end(call& c, std::exception_ptr& failure, idempotency_state state, Text text) {
     try {
-      if (state != idempotency_state::begun) return core_.store.finish(c.claim(), state, text, core_.options.ttl);
+      if (state != idempotency_state::begun) return core_.store.finish(c.claim(), state, text(), core_.options.ttl);
       core_.store.release(c.claim());
     } catch (...) {
       failure = std::current_exception();

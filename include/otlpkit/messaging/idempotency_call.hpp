@@ -195,7 +195,8 @@ class idempotency_call {
     return text;
   }
 
-  /// Of what ran: `kept` is what the store said to its end. A store that failed then is recorded, and the result holds.
+  /// Of what ran: `kept` is what the store said to its end. A store that failed then, or the codec, is recorded, and
+  /// the result holds.
   void executed(bool kept, const std::exception_ptr& store_failure) noexcept {
     note_end(kept, store_failure);
     ended("executed");
@@ -217,14 +218,7 @@ class idempotency_call {
  private:
   void note_end(bool kept, const std::exception_ptr& store_failure) noexcept {
     span_.set("otlpkit.idempotency.kept", kept);
-    if (store_failure == nullptr) return;
-    try {
-      std::rethrow_exception(store_failure);
-    } catch (const std::exception& e) {
-      span_.record_exception(e);
-    } catch (...) {
-      span_.event("exception", {{"exception.type", "unknown"}});
-    }
+    resilience::detail::note_exception(span_, store_failure);
   }
   void refused(std::string_view type, std::string_view outcome, const std::exception& e) noexcept {
     span_.fail(type, e.what());

@@ -6,8 +6,6 @@
 #include <otlpkit/propagation/propagation.hpp>
 #include <otlpkit/resilience/event.hpp>
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <string_view>
@@ -17,12 +15,10 @@
 // conventions, messaging).
 namespace otlpkit::inline OTLPKIT_ABI::messaging::detail {
 
-inline constinit const histogram operation_duration{
-    "messaging.client.operation.duration",
-    {.unit = "s", .description = "Duration of calls on brokers", .bounds = seconds_bucket_bounds}};
-inline constinit const histogram process_duration{
-    "messaging.process.duration",
-    {.unit = "s", .description = "Duration of processing messages", .bounds = seconds_bucket_bounds}};
+inline constinit const histogram operation_duration{"messaging.client.operation.duration",
+                                                    in_seconds("Duration of calls on brokers")};
+inline constinit const histogram process_duration{"messaging.process.duration",
+                                                  in_seconds("Duration of processing messages")};
 inline constinit const counter<std::int64_t> sent_messages{
     "messaging.client.sent.messages", {.unit = "{message}", .description = "Messages given to brokers"}};
 inline constinit const counter<std::int64_t> consumed_messages{
@@ -58,33 +54,6 @@ class operation_name {
 
   char text_[256];
   std::size_t size_ = 0;
-};
-
-/// Those of up to eight labels that say something: no empty text, no zero.
-class said_labels {
- public:
-  explicit said_labels(std::initializer_list<field> all) noexcept {
-    for (const field& f : all) {
-      const bool nothing = f.content.type() == value::kind::text ? f.content.size() == 0 : f.content.integer() == 0;
-      if (!nothing) said_[count_++] = &f;
-    }
-  }
-
-  /// Calls fn(fields). The length of a list must be known where it is written.
-  template <class F, std::size_t n = 0>
-  void pass_to(F&& fn) const {
-    if (count_ == n) {
-      [&]<std::size_t... i>(std::index_sequence<i...>) { fn(fields{*said_[i]...}); }
-      (std::make_index_sequence<n>{});
-    } else if constexpr (n < most) {
-      pass_to<F, n + 1>(std::forward<F>(fn));
-    }
-  }
-
- private:
-  static constexpr std::size_t most = 8;
-  const field* said_[most] = {};
-  std::size_t count_ = 0;
 };
 
 /// One call on a broker, or one handling of messages. Refers to what it is made of.
@@ -156,12 +125,14 @@ struct operation {
     const field to{where.destination_template.empty() ? field_key{"messaging.destination.name"}
                                                       : field_key{"messaging.destination.template"},
                    target()};
-    const field address{"server.address", where.broker.server_address}, port{"server.port", where.broker.server_port};
+    const field address{"server.address", where.broker.server_address};
+    const field port{"server.port", where.broker.server_port != 0 ? value{where.broker.server_port} : value{""}};
     const field error{"error.type", error_type};
-    said_labels{name, system, kind, to, group, address, port, error}.pass_to(
+    using otlpkit::detail::given_fields;
+    given_fields{name, system, kind, to, group, address, port, error}.pass_to(
         [&](fields all) { duration.record(seconds, all); });
     if (counted == nullptr || count == 0) return;
-    said_labels{name, system, to, group, address, port, error}.pass_to([&](fields all) { counted->add(count, all); });
+    given_fields{name, system, to, group, address, port, error}.pass_to([&](fields all) { counted->add(count, all); });
   }
 };
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -147,10 +148,10 @@ class outbox_batch {
 
  private:
   [[nodiscard]] std::int64_t delay(std::int64_t attempts, const resilience::outcome& o) const {
-    const auto doublings = std::clamp<std::int64_t>(attempts - 1, 0, 30);
-    auto wait = std::min<std::chrono::nanoseconds>(options_.max_retry_delay,
-                                                   std::min(options_.retry_delay, options_.max_retry_delay) *
-                                                       (std::int64_t{1} << std::min<std::int64_t>(doublings, 20)));
+    const auto doublings = static_cast<int>(std::clamp<std::int64_t>(attempts - 1, 0, 62));
+    const double grown = std::ldexp(static_cast<double>(options_.retry_delay.count()), doublings);
+    auto wait = options_.max_retry_delay;
+    if (grown < static_cast<double>(wait.count())) wait = std::chrono::nanoseconds{static_cast<std::int64_t>(grown)};
     if (const auto after = o.retry_after(); after && *after > wait) wait = *after;
     return std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
   }

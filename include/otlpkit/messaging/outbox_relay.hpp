@@ -41,12 +41,7 @@ class outbox_relay {
   /// Takes what is due, up to a batch, and publishes it. Failures to publish are in the result and in the table; what
   /// the database fails with is thrown. Looks that find nothing leave no span.
   relayed relay() {
-    try {
-      if (!any()) return {};
-    } catch (...) {
-      detail::outbox_run{core_}.failed(std::current_exception());
-      throw;
-    }
+    if (!any()) return {};
     detail::outbox_run run{core_};
     try {
       if (!take(run)) return {};
@@ -58,19 +53,21 @@ class outbox_relay {
     }
   }
 
-  /// Goes on until asked to stop. Errors of the database are on the spans, and it tries again after poll_interval.
+  /// Goes on until asked to stop. Errors of the database are on the spans and in the diagnostics, and it tries again
+  /// after poll_interval.
   void run(const std::stop_token& stop) {
     std::optional<resilience::time_point> measured;
     while (!stop.stop_requested()) {
       bool more = false;
       try {
+        const relayed r = relay();
+        more = r.sent + r.parked > 0;
         if (const auto now = core_.time.now(); !measured || now - *measured >= core_.options.measure_interval) {
           measured = now;
           static_cast<void>(measure());
         }
-        const relayed r = relay();
-        more = r.sent + r.parked > 0;
       } catch (...) {
+        core_.report(std::current_exception());
       }
       if (!more && !stop.stop_requested()) core_.time.sleep_for(core_.options.poll_interval);
     }
@@ -78,7 +75,7 @@ class outbox_relay {
 
   /// Counts what waits, for the metrics too.
   outbox_backlog measure() {
-    return detail::with_connection(source_, [&](auto& db) {
+    return look([&](auto& db) {
       const auto& sql = core_.statements_for(db.info());
       const db::result pending = db.wrapped().query(sql.pending, {});
       const auto backlog = core_.backlog(pending, db.wrapped().query(sql.parked, {}));
@@ -106,9 +103,18 @@ class outbox_relay {
   [[nodiscard]] std::string_view name() const noexcept { return core_.options.name; }
 
  private:
-  /// Without a span: most looks find nothing.
+  /// Without a span, unless it fails: most looks find nothing.
+  template <class F>
+  auto look(F fn) {
+    try {
+      return detail::with_connection(source_, fn);
+    } catch (...) {
+      detail::outbox_run{core_}.failed(std::current_exception());
+      throw;
+    }
+  }
   bool any() {
-    return detail::with_connection(source_, [&](auto& db) {
+    return look([&](auto& db) {
       const db::parameter now{core_.now()};
       return !db.wrapped().query(core_.statements_for(db.info()).any, std::span{&now, 1}).empty();
     });

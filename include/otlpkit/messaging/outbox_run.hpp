@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/diagnostics.hpp>
 #include <otlpkit/lock/options.hpp>
 #include <otlpkit/messaging/outbox_statements.hpp>
 #include <otlpkit/otlpkit.hpp>
@@ -23,9 +24,8 @@ namespace otlpkit::inline OTLPKIT_ABI::messaging::detail {
 inline constinit const counter<std::int64_t> outbox_messages{
     "otlpkit.outbox.messages",
     {.unit = "{message}", .description = "Messages taken from outboxes, by what became of them"}};
-inline constinit const histogram outbox_delay{
-    "otlpkit.outbox.delay",
-    {.unit = "s", .description = "From when a message was written until it was sent", .bounds = seconds_bucket_bounds}};
+inline constinit const histogram outbox_delay{"otlpkit.outbox.delay",
+                                              in_seconds("From when a message was written until it was sent")};
 inline constinit const gauge<std::int64_t> outbox_pending{
     "otlpkit.outbox.backlog", {.unit = "{message}", .description = "Messages that wait, by state"}};
 inline constinit const gauge<double> outbox_age{
@@ -57,6 +57,15 @@ struct outbox_core {
     outbox_pending.set(b.pending, {{"otlpkit.outbox.name", options.name}, {"otlpkit.outbox.state", "pending"}});
     outbox_pending.set(b.parked, {{"otlpkit.outbox.name", options.name}, {"otlpkit.outbox.state", "parked"}});
     outbox_age.set(std::chrono::duration<double>(b.age).count(), {{"otlpkit.outbox.name", options.name}});
+  }
+
+  /// Of run(), whose errors nobody gets.
+  void report(const std::exception_ptr& e) const noexcept {
+    try {
+      otlpkit::report(diagnostic_level::warning, span_name + ": " + failure_text(resilience::outcome{e}));
+    } catch (...) {
+      otlpkit::report(diagnostic_level::warning, "an outbox relay failed");
+    }
   }
 
   [[nodiscard]] outbox_backlog backlog(const db::result& pending, const db::result& parked) const {

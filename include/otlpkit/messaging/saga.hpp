@@ -76,7 +76,10 @@ class saga_steps {
   [[nodiscard]] const step_function& function_of(const saga_machine::order& o) const noexcept {
     return o.compensate ? functions_[o.step].compensate : functions_[o.step].run;
   }
-  [[nodiscard]] std::string encoded(const State& s) const { return encode_ ? encode_(s) : std::string{}; }
+  /// For the journal, if there is one.
+  [[nodiscard]] std::string encoded(const State& s, const void* journal) const {
+    return journal != nullptr && encode_ ? encode_(s) : std::string{};
+  }
   /// As it was last written down.
   void restore(State& s, const std::vector<saga_entry>& entries) const {
     if (!restore_) return;
@@ -159,10 +162,10 @@ class saga : public detail::saga_steps<saga<State>, State, void> {
     detail::saga_run run{this->definition(), id, before};
     if (run.over()) return false;
     try {
-      write(run, journal, run.opening(this->encoded(state)), nullptr);
+      write(run, journal, run.opening(this->encoded(state, journal)), nullptr);
       while (const auto due = run.next()) {
         const std::exception_ptr failure = call(run, *due, state);
-        write(run, journal, run.after(*due, failure, this->encoded(state)), failure);
+        write(run, journal, run.after(*due, failure, this->encoded(state, journal)), failure);
       }
       write(run, journal, run.closing(), nullptr);
     } catch (...) {

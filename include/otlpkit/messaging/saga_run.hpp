@@ -84,9 +84,8 @@ class saga_taken_error : public std::runtime_error {
 
 namespace detail {
 
-inline constinit const histogram saga_duration{
-    "otlpkit.saga.duration",
-    {.unit = "s", .description = "Duration of sagas, undoing included", .bounds = seconds_bucket_bounds}};
+inline constinit const histogram saga_duration{"otlpkit.saga.duration",
+                                               in_seconds("Duration of sagas, undoing included")};
 inline constinit const up_down_counter<std::int64_t> active_sagas{
     "otlpkit.saga.active", {.unit = "{saga}", .description = "Sagas under way in this process"}};
 inline constinit const counter<std::int64_t> compensations{

@@ -42,6 +42,7 @@ struct histogram_options {
   bucket_bounds bounds{};
   detail::ignored_text attributes{};
 };
+[[nodiscard]] constexpr histogram_options in_seconds(detail::ignored_text) noexcept { return {}; }
 
 template <class T>
 struct bound_counter {

@@ -31,6 +31,11 @@ struct histogram_options {
   attribute_advice attributes{};
 };
 
+/// Of durations in seconds, with seconds_bucket_bounds.
+[[nodiscard]] constexpr histogram_options in_seconds(std::string_view description) noexcept {
+  return {.unit = "s", .description = description, .bounds = seconds_bucket_bounds};
+}
+
 /// Instruments measure 64-bit integers or doubles.
 template <class T>
 concept measurable = std::same_as<T, std::int64_t> || std::same_as<T, double>;

@@ -7,8 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <initializer_list>
 #include <string_view>
+
+#ifndef OTLPKIT_DISABLE
+#include <otlpkit/core/given_fields.hpp>
+#endif
 
 namespace otlpkit::inline OTLPKIT_ABI::resilience {
 
@@ -42,45 +45,14 @@ namespace detail {
 
 #ifndef OTLPKIT_DISABLE
 
+using otlpkit::detail::given_fields;
+
 inline constinit const counter<std::int64_t> strategy_events{
     "otlpkit.resilience.events", {.unit = "{event}", .description = "What resilience strategies did, by event"}};
-inline constinit const histogram attempt_duration{
-    "otlpkit.resilience.attempt.duration",
-    {.unit = "s", .description = "Duration of single attempts", .bounds = seconds_bucket_bounds}};
-inline constinit const histogram pipeline_duration{
-    "otlpkit.resilience.pipeline.duration",
-    {.unit = "s", .description = "Duration of calls through a resilience pipeline", .bounds = seconds_bucket_bounds}};
-
-/// Up to seven fields, of which those without text are left out.
-class given_fields {
- public:
-  given_fields(std::initializer_list<field> all) noexcept {
-    for (const field& f : all) {
-      if (f.content.type() == value::kind::text && f.content.size() == 0) continue;
-      given_[count_++] = &f;
-    }
-  }
-
-  /// Calls `fn` with them. A list's length must be known where it is written, hence the cases.
-  template <class F>
-  void pass_to(F&& fn) const {
-    const auto& g = given_;
-    switch (count_) {
-      case 0: return fn(fields{});
-      case 1: return fn(fields{*g[0]});
-      case 2: return fn(fields{*g[0], *g[1]});
-      case 3: return fn(fields{*g[0], *g[1], *g[2]});
-      case 4: return fn(fields{*g[0], *g[1], *g[2], *g[3]});
-      case 5: return fn(fields{*g[0], *g[1], *g[2], *g[3], *g[4]});
-      case 6: return fn(fields{*g[0], *g[1], *g[2], *g[3], *g[4], *g[5]});
-      default: return fn(fields{*g[0], *g[1], *g[2], *g[3], *g[4], *g[5], *g[6]});
-    }
-  }
-
- private:
-  const field* given_[7] = {};
-  std::size_t count_ = 0;
-};
+inline constinit const histogram attempt_duration{"otlpkit.resilience.attempt.duration",
+                                                  in_seconds("Duration of single attempts")};
+inline constinit const histogram pipeline_duration{"otlpkit.resilience.pipeline.duration",
+                                                   in_seconds("Duration of calls through a resilience pipeline")};
 
 #endif
 
@@ -143,6 +115,18 @@ inline void record_failure(span& s, const std::exception_ptr& exception) noexcep
     s.fail(e.reason_text(), e.what());
   } catch (...) {
     record_current_exception(s);
+  }
+}
+
+/// Records an exception that did not make the call fail.
+inline void note_exception(span& s, const std::exception_ptr& exception) noexcept {
+  if (!s.recording() || exception == nullptr) return;
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& e) {
+    s.record_exception(e);
+  } catch (...) {
+    s.event("exception", {{"exception.type", "unknown"}});
   }
 }
 

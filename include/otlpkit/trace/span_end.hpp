@@ -30,6 +30,7 @@ inline void span::wind_up(detail::context_slot::place was, bool in_task) noexcep
 /// The scope is left by an exception. What it is cannot be seen from here: traced() and record_exception() say more.
 OTLPKIT_COLD inline void span::unwound() noexcept {
   if (live_.record.status() != status_code::unset) return;
+  if (detail::cancelled_here()) return live_.record.put(field{"otlpkit.cancelled", true});
   if (!live_.record.has("error.type")) live_.record.put(field{"error.type", "exception"});
   live_.record.status(status_code::error, "left by an exception");
 }

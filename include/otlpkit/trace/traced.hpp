@@ -64,12 +64,14 @@ void record_result(span& s, const T& result) noexcept {
 
 }  // namespace detail
 
-/// The exception being handled, on `s`: an exception event, error.type and status ERROR. For use in a catch block.
+/// The exception being handled, on `s`: an exception event, error.type and status ERROR; or otlpkit.cancelled, when it
+/// says that whoever waits for this task has cancelled it. For use in a catch block.
 inline void record_current_exception(span& s) noexcept {
   if (!s.recording()) return;
   try {
     throw;
   } catch (const std::exception& e) {
+    if (detail::cancelled_by(e)) return s.set("otlpkit.cancelled", true);
     s.record_exception(e);
     s.fail(platform::type_name{typeid(e).name()}.text(), e.what());
   } catch (...) {

@@ -17,8 +17,9 @@ namespace otlpkit::inline OTLPKIT_ABI::redis {
 /// Locks in one Redis server, for distributed_lock. Each step is a script, which Redis runs as one. Thread-safe.
 ///
 /// Fencing tokens are microseconds of the server's clock, and always more than the one before: they grow even over a
-/// restart that lost all data, as long as the server's clock does not go back behind it. A lock that was lost that way
-/// may be given to another while its holder still relies on it; that is what fencing tokens are for.
+/// restart that lost all data, as long as the server's clock does not go back behind it; a key's last one is kept for a
+/// day after its lock has ended. A lock that was lost that way may be given to another while its holder still relies on
+/// it; that is what fencing tokens are for.
 class lock_store {
  public:
   /// \param server must outlive this
@@ -36,7 +37,7 @@ class lock_store {
         "local token = time[1] * 1000000 + time[2]\n"
         "local last = tonumber(redis.call('GET', KEYS[2]) or '0')\n"
         "if token <= last then token = last + 1 end\n"
-        "redis.call('SET', KEYS[2], string.format('%.0f', token))\n"
+        "redis.call('SET', KEYS[2], string.format('%.0f', token), 'PX', ARGV[2] + 86400000)\n"
         "return token\n";
     // The braces keep both keys in one slot of a cluster.
     const std::string name = prefix_ + "{" + std::string{key} + "}";

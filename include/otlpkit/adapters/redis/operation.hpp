@@ -68,7 +68,8 @@ class operation {
     if (server.port != 0) span_.set("server.port", server.port);
     if (!script.empty()) span_.set("db.stored_procedure.name", script);
     if (batch != 0) span_.set("db.operation.batch.size", batch);
-    if (server.record_keys && !words.empty() && span_.recording()) text(words);
+    const bool secret = name == "AUTH";  // its first argument is no key
+    if (server.record_keys && !secret && !words.empty() && span_.recording()) text(words);
   }
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;

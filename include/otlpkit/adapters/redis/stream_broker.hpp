@@ -90,15 +90,27 @@ class stream_subscription final : public messaging::subscription {
       own_from_ = mine.empty() ? std::string{} : mine.back().id;
       if (auto got = messages(mine, true); !got.empty()) return got;
     }
-    if (clock::now() >= claim_at_) {
-      do {
-        const auto claimed = stream_.auto_claim(source_.group, consumer_, options_.redeliver_after, claim_from_, most);
-        claim_from_ = claimed.next;
-        if (auto got = messages(claimed.entries, true); !got.empty()) return got;
-      } while (claim_from_ != "0-0");
-      claim_at_ = clock::now() + options_.redeliver_after / 2;
+    constexpr std::chrono::milliseconds year = std::chrono::hours{24 * 365};
+    for (const auto end = clock::now() + std::min(wait, year);;) {
+      if (auto got = claim(most); !got.empty()) return got;
+      // No longer than until something may be claimed again: nobody says when it can.
+      const auto now = clock::now();
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::min(end, claim_at_) - now);
+      auto got = messages(stream_.read(source_.group, consumer_, most, left), false);
+      if (!got.empty() || clock::now() >= end) return got;
     }
-    return messages(stream_.read(source_.group, consumer_, most, wait), false);
+  }
+
+  /// What others got and did not acknowledge in time; looked for once in a while.
+  std::vector<messaging::message> claim(std::size_t most) {
+    if (clock::now() < claim_at_) return {};
+    do {
+      const auto claimed = stream_.auto_claim(source_.group, consumer_, options_.redeliver_after, claim_from_, most);
+      claim_from_ = claimed.next;
+      if (auto got = messages(claimed.entries, true); !got.empty()) return got;
+    } while (claim_from_ != "0-0");
+    claim_at_ = clock::now() + std::max(options_.redeliver_after / 2, std::chrono::milliseconds{1});
+    return {};
   }
 
   /// Those that were trimmed away meanwhile have no fields: they are acknowledged, so that they do not come again.
