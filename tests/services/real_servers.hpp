@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-/// PostgreSQL and Redis for the scenarios of this program, as long as it lives. From the test's main thread: the servers
-/// die with it.
+/// PostgreSQL and Redis for the scenarios of this program, as long as it lives. From the test's main thread: the
+/// servers die with it.
 struct real_servers {
   real_servers() {
     ::setenv("DATABASE_URL", postgres.url().c_str(), 1);
