@@ -220,13 +220,13 @@ TEST_CASE("a slow call is made again, the first answer wins, and the loser is ca
   run_one([&]() -> awaitable<void> {
     const otlpkit::span_guard caller{"caller"};
     int calls = 0;
-    CHECK(co_await twice.execute("read", [&] { return calls++ == 0 ? otlpkit::in_span("asked", never()) : soon(2); }) ==
-          2);
+    CHECK(co_await twice.execute(
+              "read", [&] { return calls++ == 0 ? otlpkit::in_span("caller asked", never()) : soon(2); }) == 2);
     CHECK(calls == 2);
   });
   CHECK(hedged == std::vector<std::size_t>{1});
   const auto spans = out.spans();
-  CHECK(recorded::only(spans, "asked").status == 0);
+  CHECK(recorded::only(spans, "caller asked").status == 0);
   const auto& caller = recorded::only(spans, "caller");
   CHECK(caller.attributes.at("otlpkit.hedge.attempts") == 2);
   CHECK(caller.attributes.at("otlpkit.hedge.winner") == 1);
