@@ -283,9 +283,21 @@ TEST_CASE(
   REQUIRE(broker.sent.size() == 1);
   broker.cancels = nullptr;
   run_one([&]() -> awaitable<void> {
-    const relayed r = co_await relay.relay();
+    relayed r = co_await relay.relay();
     EXPECT(r.sent == 1);
+    broker.failures["poison"] = 1;
+    const outbox_message poison{"orders", {}, "poison"};
+    co_await box.write(db, poison);
+    async_outbox_relay impatient{db, producer, {.max_attempts = 1, .now = clock}};
+    r = co_await impatient.relay();
+    EXPECT(r.parked == 1);
+    EXPECT(co_await impatient.unpark() == 1);
+    r = co_await impatient.relay();
+    EXPECT(r.sent == 1);
+    now += 60'000;
+    EXPECT(co_await impatient.erase_sent(61s) == 1);
+    EXPECT(co_await impatient.erase_sent(60s) == 5);
   });
-  CHECK(broker.sent.size() == 2);
+  CHECK(broker.sent.size() == 3);
   CHECK(counted.wrong == 0);
 }

@@ -74,6 +74,23 @@ TEST_CASE("coroutines get connections in the order of asking, and one that broke
   CHECK(p.counts().idle == 1);
 }
 
+TEST_CASE("a connection that broke while it was idle is replaced") {
+  std::atomic<int> made{0};
+  pool p{factory{&made}, {.max_size = 1}};
+  run([&]() -> asio::awaitable<void> {
+    connection* idle = nullptr;
+    {
+      const auto first = co_await p.acquire();
+      idle = &*first;
+    }
+    CHECK(p.counts().idle == 1);
+    idle->broken = true;
+    const auto second = co_await p.acquire();
+    CHECK(second->number == 2);
+    CHECK(p.counts().used == 1);
+  });
+}
+
 TEST_CASE("a coroutine may wait for ever") {
   std::atomic<int> made{0};
   pool p{factory{&made}, {.max_size = 1}};

@@ -62,17 +62,18 @@ inline tiered_cache_options plain(std::string name) {
   return {.name = std::move(name), .ttl = 10s, .shared_ttl = 100s, .jitter = 0, .now = &manual_now};
 }
 
-/// A value whose copies run out of memory when told to.
+/// A value whose copies run out of memory when told to. It is copied where others are moved.
 struct fragile {
   static inline int copies_left = -1;  ///< -1: no end of them
   int number = 0;
 
   explicit fragile(int n) noexcept : number{n} {}
-  fragile(const fragile& other) : number{other.number} {
+  fragile(const fragile& other) { *this = other; }
+  // Out of line, or g++ 12 warns of an optional that is empty: its value may be used uninitialised.
+  [[gnu::noinline]] fragile& operator=(const fragile& other) {
     if (copies_left == 0) throw std::bad_alloc{};
     if (copies_left > 0) --copies_left;
+    number = other.number;
+    return *this;
   }
-  fragile(fragile&&) noexcept = default;
-  fragile& operator=(const fragile& other) { return *this = fragile{other}; }
-  fragile& operator=(fragile&&) noexcept = default;
 };

@@ -8,11 +8,13 @@
 #include <atomic>
 #include <functional>
 #include <latch>
+#include <memory>
 #include <new>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 TEST_CASE("of many lookups of a key that nobody has one loads, and the others wait for it") {
@@ -121,6 +123,124 @@ TEST_CASE("a value that was set or taken away while a load failed stays so") {
     }) == 2);
     CHECK(*cache.get("a", [] { return 3; }) == 3);
   }
+}
+
+TEST_CASE("a lookup that begins after a key was erased does not get what was loaded before") {
+  tiered_cache<int> cache{plain("after")};
+  CHECK(*cache.get("a", [&] {
+    cache.erase("a");
+    CHECK(*cache.get("a", [] { return 2; }) == 2);
+    return 1;
+  }) == 1);
+  CHECK(*cache.get("a", [] { return 3; }) == 2);
+}
+
+TEST_CASE("a load comes to one end, and leaves alone those of its key that began after it was overtaken") {
+  struct woken {
+    int times = 0;
+    void wake() noexcept { ++times; }
+  };
+  otlpkit::cache::detail::tiered_core<int, woken> core{plain("core")};
+  const auto late = std::make_exception_ptr(std::runtime_error{"late"});
+  const auto first = core.join("a");
+  REQUIRE(first.leads);
+  CHECK((core.join("a").flight == first.flight && !core.join("a").leads));
+  core.forget("a");
+  const auto second = core.join("a");
+  REQUIRE((second.leads && second.flight != first.flight));
+  CHECK_FALSE(core.finish(*first.flight, 1, lookup_level::l2));
+  CHECK((first.flight->done && first.flight->value == 1 && first.flight->level == lookup_level::l2));
+  CHECK(first.flight->waiters.times == 1);
+  CHECK(core.join("a").flight == second.flight);
+
+  core.abandon(*second.flight);
+  CHECK((second.flight->done && second.flight->abandoned && second.flight->waiters.times == 1));
+  core.fail(*second.flight, late);
+  CHECK((second.flight->error == nullptr && second.flight->waiters.times == 1));
+
+  const auto third = core.join("a");
+  REQUIRE(third.leads);
+  core.fail(*third.flight, late);
+  CHECK((third.flight->done && third.flight->error == late && third.flight->waiters.times == 1));
+  core.abandon(*third.flight);
+  CHECK((!third.flight->abandoned && third.flight->waiters.times == 1));
+
+  core.put("b", 2);
+  const auto fourth = core.join("a");
+  core.forget_all();
+  CHECK(core.size() == 0);
+  CHECK_FALSE(core.current(*fourth.flight));
+  CHECK(core.join("a").leads);
+}
+
+TEST_CASE("what is refreshed in line is new, and a refresh that fails is an error of its own span") {
+  recorded out;
+  tiered_cache_options o = plain("refreshed");
+  o.refresh_ahead = 0.5;
+  o.record_key_hash = true;
+  tiered_cache<int> cache{o};
+  static_cast<void>(cache.get("a", [&] {
+    CHECK(out.metric("otlpkit.cache.inflight_loads").at("otlpkit.cache.name=refreshed") == 1);
+    return 1;
+  }));
+  CHECK(out.metric("otlpkit.cache.inflight_loads").at("otlpkit.cache.name=refreshed") == 0);
+  pass(5s);
+  CHECK(cache.get("a", [] { return 2; }).age_ns() == 0);
+  pass(5s);
+  CHECK(cache.get("a", [] { return fail(); }).age_ns() == 5'000'000'000);
+  std::vector<bool> failed;
+  for (const auto& s : out.spans()) {
+    CHECK(s.attributes.at("otlpkit.cache.key_hash").as_string().size() > 0);
+    if (s.name == "cache.refresh refreshed") failed.push_back(s.is_error());
+  }
+  CHECK(failed == std::vector<bool>{false, true});
+}
+
+TEST_CASE("a key as long as keys may be is kept, and a value for ever is there after a century") {
+  tiered_cache_options o = plain("long");
+  o.ttl = {};
+  o.max_key_bytes = 3;
+  tiered_cache<int> cache{o};
+  CHECK(*cache.get("abc", [] { return 1; }) == 1);
+  CHECK(cache.get("abcd", [] { return 1; }).outcome() == lookup_outcome::bypass);
+  pass(24h * 36'500);
+  CHECK(*cache.get("abc", [] { return 2; }) == 1);
+}
+
+TEST_CASE("a load that fails when the grace is over leaves nothing to give out") {
+  tiered_cache_options o = plain("late");
+  o.grace = 10s;
+  o.retry_pause = 1h;
+  tiered_cache<int> cache{o};
+  static_cast<void>(cache.get("a", [] { return 1; }));
+  pass(15s);
+  CHECK(cache.get("a", [&] { return pass(100s), fail(); }).outcome() == lookup_outcome::stale);
+  CHECK(*cache.get("a", [] { return 2; }) == 2);
+}
+
+TEST_CASE("a cache that goes waits for the refresh that runs") {
+  tiered_cache_options o = plain("going");
+  o.refresh_ahead = 0.5;
+  std::function<void()> later;
+  o.background = [&later](std::function<void()> fn) { later = std::move(fn); };
+  auto cache = std::make_unique<tiered_cache<int>>(o);
+  static_cast<void>(cache->get("a", [] { return 1; }));
+  pass(5s);
+  std::latch inside{1};
+  std::atomic<bool> going{false}, loaded{false};
+  static_cast<void>(cache->get("a", [&] {
+    inside.count_down();
+    while (!going) std::this_thread::yield();
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+    loaded = true;
+    return 2;
+  }));
+  std::thread background{[&] { later(); }};
+  inside.wait();
+  going = true;
+  cache.reset();
+  CHECK(loaded);
+  background.join();
 }
 
 TEST_CASE("what a lookup takes from the shared cache while a key is erased there is not kept") {

@@ -137,6 +137,15 @@ TEST_CASE("with one variant, raising the percentage takes it from nobody, and sh
   CHECK(out.metric("otlpkit.canary.percentage").at("otlpkit.canary.name=grow,otlpkit.canary.variant=canary") == 100);
 }
 
+TEST_CASE("a variant that is no more has no share") {
+  recorded out;
+  router r{{.name = "gone"}, {.variants = {{.name = "a", .percentage = 20}, {.name = "b", .percentage = 5}}}};
+  r.change({.variants = {{.name = "b", .percentage = 30}}});
+  const auto shares = out.metric("otlpkit.canary.percentage");
+  CHECK(shares.at("otlpkit.canary.name=gone,otlpkit.canary.variant=a") == 0);
+  CHECK(shares.at("otlpkit.canary.name=gone,otlpkit.canary.variant=b") == 30);
+}
+
 TEST_CASE("two routers choose independently, unless they have a salt in common") {
   const rollout half{.variants = {{.percentage = 50}}};
   const router a{{.name = "a"}, half}, b{{.name = "b"}, half}, c{{.name = "c", .salt = "a"}, half};

@@ -99,6 +99,11 @@ TEST_CASE("a connection that was idle for long is asked first, and an exception 
   CHECK(p.acquire()->number == 3);
   CHECK(p.acquire()->number == 3);
   CHECK(asked == 3);
+  check.idle_longer_than = 1h;
+  pool<connection> patient{factory{&made}, {.max_size = 1}, check};
+  CHECK(patient.acquire()->number == 4);
+  CHECK(patient.acquire()->number == 4);
+  CHECK(asked == 3);
 }
 
 TEST_CASE("what making a connection throws goes to the caller and the place is free again") {

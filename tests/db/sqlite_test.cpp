@@ -5,11 +5,13 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 using otlpkit::byte_view;
@@ -188,6 +190,20 @@ TEST_CASE("a connection keeps no more statements than it was told, and is of no 
   CHECK_FALSE(c.usable());
   execute(c, "ROLLBACK");
   CHECK(c.usable());
+}
+
+TEST_CASE("a statement that another thread interrupts ends as such, and the connection goes on") {
+  connection c{":memory:"};
+  std::atomic<bool> ended = false;
+  std::thread other{[&] {
+    while (!ended) c.interrupt();  // before the statement has begun it does nothing
+  }};
+  const int code =
+      failure([&] { query(c, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT count(*) FROM n"); });
+  ended = true;
+  other.join();
+  CHECK(code == SQLITE_INTERRUPT);
+  CHECK(query(c, "SELECT 1").size() == 1);
 }
 
 TEST_CASE("a transaction takes the write lock at its beginning, where it can wait for it") {

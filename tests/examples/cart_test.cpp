@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 TEST_CASE("every path of cart has the trace it should have") {
   const scenario_run run = run_scenario("cart");
   CHECK(run.status == 0);
@@ -15,6 +17,18 @@ TEST_CASE("every path of cart has the trace it should have") {
     │  └─ SELECT products
     └─ cache.set carts [otlpkit.cache.name=carts]
   )") == "");
+  const auto added = [](const std::string& product, int lines) {
+    return tree("cart.add_item [user_id=u-1 product_id=" + product + " quantity=1]",
+                {R"(
+    ├─ SELECT products
+    ├─ cache.get carts [otlpkit.cache.name=carts otlpkit.cache.outcome=hit]
+)",
+                 "├─ cart.calculate_total [item_count=" + std::to_string(lines) + "]\n", R"(
+    │  └─ SELECT products
+    └─ cache.set carts [otlpkit.cache.name=carts]
+  )"});
+  };
+  CHECK(run.diff("More of the same", added("p-1001", 1) + "\n" + added("p-1002", 2)) == "");
   CHECK(run.diff("Looking at the cart", R"(
     cart.get [user_id=u-1]
     └─ cache.get carts [otlpkit.cache.name=carts otlpkit.cache.outcome=hit]

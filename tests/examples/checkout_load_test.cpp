@@ -21,7 +21,7 @@ TEST_CASE("16 clients order more than there is, while gateway and cache fail: no
   constexpr int clients = 16, orders = 150;
   load_recording telemetry;
   shop_load load{700};
-  std::atomic<std::int64_t> refused{0};
+  std::atomic<std::int64_t> refused{0}, pieces{0};
   std::mutex mutex;
   std::set<std::string> ids;
   const auto thrown = shop::at_once(clients, [&](int client) {
@@ -34,7 +34,9 @@ TEST_CASE("16 clients order more than there is, while gateway and cache fail: no
         load.around.cache.take_down(true);
       }
       try {
-        const checkout::order placed = checkout::create_order(shop_load::random_order(random), load.services);
+        const std::string wanted = shop_load::random_order(random);
+        const checkout::order placed = checkout::create_order(wanted, load.services);
+        for (const auto& item : shop::from_json<checkout::order_request>(wanted).items) pieces += item.quantity;
         const std::lock_guard lock{mutex};
         ids.insert(placed.id);
       } catch (const shop::refused& no) {
@@ -61,6 +63,7 @@ TEST_CASE("16 clients order more than there is, while gateway and cache fail: no
     const shop::untraced not_shown;
     return load.db.query_one<std::int64_t>("SELECT CAST(COALESCE(SUM(" + column + "), 0) AS BIGINT) FROM " + from);
   };
+  CHECK(pieces == total("quantity", "order_items"));
   CHECK(charged == total("amount", "payments WHERE status = 'success'"));
 
   CHECK(telemetry.sum("orders.created") == created);
@@ -124,4 +127,40 @@ TEST_CASE("16 clients pay the same orders at once, over and over: each is charge
   CHECK(telemetry.spans("payment.process") == clients * orders);
   CHECK(telemetry.unclear() == "");
   CHECK(telemetry.failures() == static_cast<std::size_t>(not_taken));
+}
+
+TEST_CASE("a payment whose COMMIT has no answer may have happened: its order keeps what it has reserved") {
+  for (const auto how : {shop::commit_fault::lost, shop::commit_fault::answer_lost}) {
+    load_recording telemetry;
+    shop_load load{10};
+    shop::store_pool unreliable = load.database.pool(1);
+    shop::stub_service in_between{{{"POST", "/score", [&](const auto&) {  // between claim and charge
+                                      unreliable.acquire()->wrapped().fail_at_commit(how);
+                                      return otlpkit::http::reply(200, R"({"score": 0.1})", "application/json");
+                                    }}}};
+    payment::services payments{.database = unreliable,
+                               .devices = load.around.devices,
+                               .blocking = load.around.blocking,
+                               .gateway = load.around.all.gateway,
+                               .behavior = otlpkit::http::client{in_between.url()},
+                               .merchant_id = load.around.all.merchant_id,
+                               .secret_key = load.around.all.secret_key};
+    checkout::services services{load.around.database, load.carts, payments, load.background.get_executor()};
+    std::mt19937_64 random{1};
+    static_cast<void>(checkout::create_order(shop_load::random_order(random), services));
+    load.finish();
+    in_between.wait_until_idle();
+    telemetry.finish();
+
+    const bool happened = how == shop::commit_fault::answer_lost;
+    CHECK(load.violations() == std::vector<std::string>{});
+    CHECK(load.count("orders WHERE status = 'paid'") == (happened ? 1 : 0));
+    CHECK(load.count("orders WHERE status = 'pending'") == (happened ? 0 : 1));
+    CHECK(load.count("inventory_logs WHERE operation = 'release'") == 0);
+    CHECK(load.around.gateway.charged().size() == 1);
+    CHECK(telemetry.sum("payments.processed") == 0);  // nobody knows
+    CHECK(telemetry.failures() == 1);
+    CHECK(telemetry.unclear() == "");
+    CHECK(telemetry.spans("COMMIT", true) == 1);
+  }
 }

@@ -6,7 +6,6 @@
 #include <otlpkit/telemetry.hpp>
 #include <otlpkit/testing/memory_exporter.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -69,9 +68,9 @@ class load_recording {
   /// here), or nobody did (detached work, messages).
   [[nodiscard]] std::size_t failures() const { return failures_.size(); }
 
-  /// The failures that do not have exactly one root cause, with those they have, a line for each. A
-  /// root cause is a span with status ERROR that no child with status ERROR explains; attempts that were followed by
-  /// another one explain nothing. Whoever deals with an error otherwise has none: all other errors count.
+  /// The failures that do not have exactly one root cause, with those they have, a line for each. A root cause is a
+  /// span with status ERROR that no child with status ERROR explains. Attempts that a retry has followed by another one
+  /// explain nothing, nor does an error below a span without one, which has dealt with it.
   [[nodiscard]] std::string unclear() const {
     std::string lines;
     for (const auto& [failed, causes] : failures_) {
@@ -106,19 +105,17 @@ class load_recording {
       for (span_list left{&s}; !left.empty();) {
         const auto* const next = left.back();
         left.pop_back();
-        const span_list& all = children[next->span_id];
-        span_list below = all;
-        std::erase_if(below, [&all](const auto* one) { return !one->is_error() || was_repeated(*one, all); });
+        span_list below = children[next->span_id];
+        std::erase_if(below, [](const auto* one) { return !one->is_error() || was_followed(*one); });
         if (below.empty()) failures_.back().second.push_back(next);
         left.insert(left.end(), below.begin(), below.end());
       }
     }
   }
-  /// Whether the same was done again when it had failed.
-  static bool was_repeated(const otlpkit::testing::span_record& failed, const span_list& siblings) {
-    return std::any_of(siblings.begin(), siblings.end(), [&failed](const auto* other) {
-      return other->name == failed.name && other->start >= failed.end;
-    });
+  /// Whether it is an attempt, and a retry made another one.
+  static bool was_followed(const otlpkit::testing::span_record& attempt) {
+    const auto* const handled = attempt.attributes.find("otlpkit.retry.handled");
+    return handled != nullptr && *handled == true && !attempt.attributes.contains("otlpkit.retry.stopped_by");
   }
   static bool is_request(const otlpkit::testing::span_record& s) {
     constexpr int consumer = 5;

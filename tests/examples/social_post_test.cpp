@@ -107,6 +107,18 @@ TEST_CASE("a post has its images beside each other, and what follows the answer 
   )") == "");
 }
 
+TEST_CASE("what makes no sense is refused before anybody is asked") {
+  const scenario_run run = run_scenario("social_post", "--shape --fault invalid_visibility");
+  CHECK(run.status == 0);
+  CHECK(short_diff(run, "A visibility there is not", R"(
+    post.create [user_id=u-1 image_count=0 error.type=invalid_language] !ERROR(a language is a tag such as zh-CN)
+
+    post.create [user_id=u-1 image_count=0 error.type=invalid_visibility] !ERROR(a post is public, for friends or private)
+
+    post.create [user_id=u-1 image_count=10 error.type=invalid_images] !ERROR(10 images: expected nine at most)
+  )") == "");
+}
+
 TEST_CASE("--fault plays only that path, refused where the reason is") {
   const scenario_run down = run_scenario("social_post", "--shape --fault moderation_down");
   CHECK(down.status == 0);

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: MIT
+// What decides in a batcher, without a thread: the queue, and the core with its books.
 #include <otlpkit/messaging/batch_queue.hpp>
+#include <otlpkit/messaging/batcher_core.hpp>
+#include <otlpkit/testing/manual_time.hpp>
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <optional>
 #include <random>
+#include <utility>
 #include <vector>
 
 using namespace otlpkit::messaging;
@@ -72,6 +79,17 @@ struct oracle {
   }
 };
 
+/// A batcher that nobody waits in: it counts who would be woken.
+class quiet_batcher final : public detail::batcher_core<int> {
+ public:
+  using batcher_core::batcher_core;
+  int senders = 0, waiters = 0;
+
+ private:
+  void wake_sender() noexcept override { ++senders; }
+  void wake_waiters() noexcept override { ++waiters; }
+};
+
 }  // namespace
 
 TEST_CASE("random sequences on the queue do as the plainly written model does") {
@@ -112,6 +130,12 @@ TEST_CASE("random sequences on the queue do as the plainly written model does") 
           if (roll(12) == 0) {
             queue.close();
             model.closed = true;
+          } else if (roll(12) == 0) {
+            REQUIRE(queue.drop_all() == model.waiting.size());
+            REQUIRE(queue.bytes() == 0);
+            model.waiting.clear();
+            model.to_flush = 0;
+            model.pressure = false;
           } else if (roll(3) == 0) {
             queue.flush();
             model.to_flush = model.waiting.size();
@@ -143,4 +167,114 @@ TEST_CASE("an item larger than a batch may be goes alone") {
   CHECK(large.bytes == 50);
   CHECK(queue.take({}).items.empty());
   CHECK(queue.bytes() == 4);
+}
+
+TEST_CASE("random sequences on a batcher: each item comes to one end, and whoever waits for a change is woken") {
+  for (unsigned seed = 0; seed < 1000; ++seed) {
+    std::mt19937 random{seed};
+    const auto roll = [&](unsigned n) { return static_cast<std::size_t>(random() % n); };
+    otlpkit::testing::manual_time time;
+    batcher_options options;
+    options.high_watermark = 2 + roll(6);
+    options.low_watermark = roll(static_cast<unsigned>(options.high_watermark));
+    options.max_items = 1 + roll(static_cast<unsigned>(options.high_watermark));
+    options.max_delay = std::chrono::seconds{1 + roll(5)};
+    options.when_full = static_cast<overflow>(roll(3));
+    options.time = &time;
+    quiet_batcher core{options, {}};
+
+    std::deque<std::uint64_t> waiting, sending;  // items by their numbers
+    batcher_counts books;
+    bool closed = false, stopped = false;
+    auto give_up = time_point::max();
+    quiet_batcher::batch_type batch;
+    for (int step = 0; step < 60 && !stopped; ++step) {
+      INFO("seed " << seed << " step " << step);
+      const int senders = core.senders, waiters = core.waiters;
+      switch (roll(10)) {
+        default: {
+          const bool pressure = core.pressure();
+          int item = step;
+          const auto answer = core.offer(item, 0, {});
+          if (answer != quiet_batcher::answer::taken && answer != quiet_batcher::answer::taken_for_oldest) break;
+          REQUIRE_FALSE(closed);
+          waiting.push_back(++books.added);
+          if (answer == quiet_batcher::answer::taken_for_oldest) waiting.pop_front(), ++books.dropped_oldest;
+          REQUIRE(core.pressed() == (core.pressure() && !pressure));
+          if (waiting.size() == 1 || waiting.size() >= options.max_items) REQUIRE(core.senders > senders);
+          break;
+        }
+        case 5:
+        case 6: {
+          if (!sending.empty()) {
+            const bool failed = roll(3) == 0;
+            core.finished(batch, failed);
+            (failed ? books.failed : books.sent) += sending.size();
+            sending.clear();
+            REQUIRE(core.waiters > waiters);
+            break;
+          }
+          auto next = core.next();
+          if (closed && time.now() >= give_up) {
+            REQUIRE(core.take_lost() == waiting.size());
+            books.dropped_at_close += waiting.size();
+            waiting.clear();
+            REQUIRE(core.waiters > waiters);
+          }
+          batch = std::move(next.send);
+          if (batch.items.empty()) {
+            REQUIRE(next.stop == closed);
+            REQUIRE(next.until.has_value() == !waiting.empty());
+            break;
+          }
+          REQUIRE(batch.items.size() <= waiting.size());
+          const auto end = waiting.begin() + static_cast<std::ptrdiff_t>(batch.items.size());
+          sending.assign(waiting.begin(), end);
+          waiting.erase(waiting.begin(), end);
+          REQUIRE(core.waiters > waiters);  // there is room
+          break;
+        }
+        case 7: time.advance(std::chrono::seconds{roll(3)}); break;
+        case 8:
+          REQUIRE(core.flush() == books.added);
+          REQUIRE(core.senders > senders);
+          break;
+        case 9:
+          if (roll(8) == 0) {
+            const std::chrono::seconds timeout{roll(6)};
+            core.close(timeout);
+            closed = true;
+            give_up = std::min(give_up, time.now() + timeout);
+            REQUIRE(core.senders > senders);
+            REQUIRE(core.waiters > waiters);
+          } else if (roll(20) == 0) {
+            REQUIRE(core.stopped() == waiting.size() + sending.size());
+            books.dropped_at_close += waiting.size() + sending.size();
+            waiting.clear(), sending.clear();
+            closed = stopped = true;
+            REQUIRE(core.waiters > waiters);
+            REQUIRE(core.all_sent() == (books.dropped_at_close == 0));
+            int late = 0;
+            REQUIRE(core.offer(late, 0, {}) == quiet_batcher::answer::closed);
+          }
+      }
+      const auto unsettled = [&](std::uint64_t number) {
+        const auto before = [number](std::uint64_t n) { return n <= number; };
+        return std::any_of(waiting.begin(), waiting.end(), before) ||
+               std::any_of(sending.begin(), sending.end(), before);
+      };
+      for (std::uint64_t number = 0; number <= books.added; ++number) {
+        // Behind items that were dropped for others a batch under way is waited for, too.
+        if (unsettled(number)) REQUIRE_FALSE(core.settled(number));
+        if (!unsettled(number) && (sending.empty() || books.dropped_oldest == 0)) REQUIRE(core.settled(number));
+      }
+      const batcher_counts got = core.counts();
+      REQUIRE(got.added == books.added);
+      REQUIRE(got.queued == waiting.size());
+      REQUIRE(got.sent == books.sent);
+      REQUIRE(got.failed == books.failed);
+      REQUIRE(got.dropped_oldest == books.dropped_oldest);
+      REQUIRE(got.dropped_at_close == books.dropped_at_close);
+    }
+  }
 }

@@ -105,6 +105,7 @@ TEST_CASE("a batch links to each span its items came from once, and to no more t
   CHECK(batch.attributes["otlpkit.batcher.name"] == "few");
   CHECK(batch.attributes["otlpkit.batcher.batch.items"] == 10);
   CHECK(batch.attributes["otlpkit.batcher.reason"] == "count");
+  CHECK_FALSE(batch.attributes.contains("otlpkit.batcher.batch.bytes"));
   REQUIRE(batch.links.size() == 3);
   CHECK(batch.links[0].span_id != batch.links[1].span_id);
 }
@@ -129,6 +130,19 @@ TEST_CASE("batches go out by count, by bytes, by time and when asked for, and sa
   REQUIRE(spans.size() == 2);
   CHECK(spans[1].attributes["otlpkit.batcher.reason"] == "bytes");
   CHECK(spans[1].attributes["otlpkit.batcher.batch.bytes"] == 8);
+}
+
+TEST_CASE("bytes are counted as told, and not at all where they do not count") {
+  recorded out;
+  int asked = 0;
+  const auto size_of = [&asked](const int&) { return ++asked, std::size_t{5}; };
+  batcher<int> sized{{.name = "sized", .max_bytes = 10, .max_delay = 1h}, [](std::vector<int>&) {}, size_of};
+  CHECK((sized.add(1) && sized.add(2)));
+  sized.flush();
+  CHECK(recorded::only(out.spans(), "batch.flush sized").attributes["otlpkit.batcher.reason"] == "bytes");
+  batcher<int> counted{{.max_items = 1}, [](std::vector<int>&) {}, size_of};
+  CHECK(counted.add(1));
+  CHECK(asked == 2);
 }
 
 TEST_CASE("whoever sends wakes up for a first item, and for one that completes a batch") {
@@ -241,7 +255,8 @@ TEST_CASE("what is dropped is counted: the newest, or the oldest") {
       CHECK(items.add(2));
       CHECK(items.add(3));
       CHECK(items.add(4) == (policy == overflow::drop_oldest));
-      static_cast<void>(out.metric("otlpkit.batcher.queued"));
+      CHECK(out.metric("otlpkit.batcher.queued")["otlpkit.batcher.name=dropping"] == 2);
+      CHECK(out.metric("otlpkit.batcher.pressure")["otlpkit.batcher.name=dropping"] == 1);
       CHECK(out.metric("otlpkit.batcher.limit")["otlpkit.batcher.name=dropping"] == 2);
       sink.open();
       CHECK(items.close(60s));
@@ -255,6 +270,7 @@ TEST_CASE("what is dropped is counted: the newest, or the oldest") {
     auto items = out.metric("otlpkit.batcher.items");
     CHECK(items["otlpkit.batcher.name=dropping,otlpkit.batcher.outcome=" + outcome] == 1);
     CHECK(items["otlpkit.batcher.name=dropping,otlpkit.batcher.outcome=sent"] == 4);
+    CHECK_FALSE(items.contains("otlpkit.batcher.name=dropping,otlpkit.batcher.outcome=dropped_at_close"));
     const auto spans = out.spans();
     CHECK(recorded::only(spans, "caller").event("otlpkit.batcher.dropped") != nullptr);
   }
@@ -277,6 +293,7 @@ TEST_CASE("a sink that throws loses its batch, which is counted, and gets the ne
   CHECK(spans[0].attributes["error.type"] == "std::runtime_error");
   CHECK_FALSE(spans[1].is_error());
   CHECK(out.metric("otlpkit.batcher.items")["otlpkit.batcher.name=failing,otlpkit.batcher.outcome=failed"] == 2);
+  CHECK(out.metric("otlpkit.batcher.flush.duration")["otlpkit.batcher.name=failing"] == 1);
   CHECK(out.metric("otlpkit.batcher.flush.duration")["error.type=std::runtime_error,otlpkit.batcher.name=failing"] ==
         1);
   CHECK(out.metric("otlpkit.batcher.batch.items")["otlpkit.batcher.name=failing,otlpkit.batcher.reason=count"] == 2);

@@ -97,6 +97,8 @@ TEST_CASE("the state is restored as it was kept, and the resumed run links the t
   }
   REQUIRE(runs.size() == 2);
   CHECK(runs[0].attributes.at("otlpkit.saga.outcome").as_string() == "interrupted");
+  CHECK(runs[0].is_error());
+  CHECK(recorded::events(runs[0]) == "exception");
   CHECK(runs[1].attributes.at("otlpkit.saga.resumed").as_bool());
   REQUIRE(runs[1].links.size() == 1);
   CHECK(runs[1].links[0].span_id == runs[0].span_id);
@@ -104,11 +106,17 @@ TEST_CASE("the state is restored as it was kept, and the resumed run links the t
 
 TEST_CASE("compensations that failed are tried again when the saga is resumed") {
   for (const auto policy : {compensation_policy::go_on, compensation_policy::stop}) {
+    recorded out;
     memory_saga_journal journal;
-    const test_saga s = abc({.name = "again", .when_compensation_fails = policy});
+    test_saga s = abc({.name = "again", .when_compensation_fails = policy});
+    std::string restored;
+    s.keep_state([](const world& now) { return std::to_string(now.done.size()); },
+                 [&restored](world&, std::string_view text) { restored = text; });
     world w;
     w.failures = {{"c", 1}, {"undo b", 1}};
     CHECK_THROWS_AS(s.run(w, journal, "1"), saga_failed_error);
+    CHECK(journal.entries("again", "1").back().error == "compensation_failed");
+    static_cast<void>(out.spans());
     try {
       s.resume(w, journal, "1");
       FAIL("not thrown");
@@ -116,6 +124,12 @@ TEST_CASE("compensations that failed are tried again when the saga is resumed") 
       CHECK(e.compensated());
       CHECK(e.cause() == nullptr);
     }
+    CHECK(restored == (policy == compensation_policy::stop ? "2" : "3"));
+    CHECK(journal.entries("again", "1").back().error == "compensated");
+    const auto spans = out.spans();
+    const auto& resumed = recorded::only(spans, "saga.run again");
+    CHECK(resumed.is_error());  // by what another run wrote down
+    CHECK(resumed.attributes.at("error.type").as_string() == "saga_failed");
     std::sort(w.done.begin(), w.done.end());
     CHECK(w.done == names{"a", "b", "undo a", "undo b"});
     CHECK_FALSE(s.resume(w, journal, "1"));
@@ -228,17 +242,39 @@ TEST_CASE("random sagas end as a simple oracle says, and any crash on the way ch
     const auto outcome = !failed ? saga_outcome::completed
                          : stuck ? saga_outcome::compensation_failed
                                  : saga_outcome::compensated;
-    names did;
+    names did, tried;
     std::vector<saga_entry> journal{{saga_event::begun}};
     auto machine = std::make_unique<saga_machine>(plan, policy);
     machine->apply(journal[0]);
+    const auto try_anything = [&] {  // an entry that does not fit is refused, and changes nothing
+      const auto due = machine->next();
+      REQUIRE((machine->outcome() == saga_outcome::running) == due.has_value());
+      for (unsigned i = 0; i < 4; ++i) {
+        saga_entry e;
+        e.event = static_cast<saga_event>(below(7));
+        e.step = std::string(1, static_cast<char>('a' + below(steps + 1)));
+        const bool undoes = e.event == saga_event::step_compensated || e.event == saga_event::compensation_failed;
+        const bool acts = e.event == saga_event::step_done || e.event == saga_event::step_failed;
+        bool fits = e.event == saga_event::ended && !due && !machine->ended();
+        if (e.event == saga_event::resumed)
+          fits = !machine->ended() || machine->outcome() == saga_outcome::compensation_failed;
+        if (undoes || acts) fits = due && due->compensate == undoes && plan[due->step].name == e.step;
+        if (fits) continue;
+        const std::size_t entries = machine->entries();
+        REQUIRE_THROWS_AS(machine->apply(e), saga_journal_error);
+        REQUIRE(machine->entries() == entries);
+        REQUIRE(machine->next().has_value() == due.has_value());
+      }
+    };
     while (const auto due = machine->next()) {
+      try_anything();
       const bool bad = due->compensate ? undo_fails[due->step] : fails[due->step];
       saga_entry e;
       e.step = plan[due->step].name;
       e.event = due->compensate ? (bad ? saga_event::compensation_failed : saga_event::step_compensated)
                                 : (bad ? saga_event::step_failed : saga_event::step_done);
       if (!bad) did.push_back(due->compensate ? "undo " + e.step : e.step);
+      tried.push_back(due->compensate ? "undo " + e.step : e.step);
       machine->apply(e);
       journal.push_back(e);
       if (below(4) == 0) {  // it dies, and another one reads what there is
@@ -250,7 +286,20 @@ TEST_CASE("random sagas end as a simple oracle says, and any crash on the way ch
     }
     REQUIRE(machine->outcome() == outcome);
     REQUIRE(did == expected);
+    std::sort(tried.begin(), tried.end());
+    REQUIRE(std::adjacent_find(tried.begin(), tried.end()) == tried.end());  // dying makes no second attempt of it
+    try_anything();
     machine->apply({saga_event::ended});
     REQUIRE(machine->ended());
+    try_anything();
+    if (!stuck) continue;
+    machine->apply({saga_event::resumed});  // now what is left is undone, the last step first
+    std::size_t last = steps;
+    while (const auto due = machine->next()) {
+      REQUIRE((due->compensate && due->step < last));
+      last = due->step;
+      machine->apply({saga_event::step_compensated, plan[last].name});
+    }
+    REQUIRE(machine->outcome() == saga_outcome::compensated);
   }
 }

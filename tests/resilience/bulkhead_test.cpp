@@ -94,6 +94,8 @@ TEST_CASE("a full bulkhead rejects at once or after the wait, tells which, and l
   const bulkhead some{{.name = "some", .max_concurrent_calls = 1, .queue_limit = 1, .max_wait = 200ms, .time = &time}};
   CHECK(none.describe() == "bulkhead(1 at once)");
   CHECK(some.describe() == "bulkhead(1 at once, queue 1 for 200 ms)");
+  CHECK(bulkhead{{.max_concurrent_calls = 1, .queue_limit = 2}}.describe() == "bulkhead(1 at once, queue 2)");
+  CHECK(bulkhead{{.max_concurrent_calls = 1, .max_wait = 1s}}.describe() == "bulkhead(1 at once)");
   {
     const otlpkit::span_guard caller{"caller"};
     none.execute("outer", [&] {
@@ -146,7 +148,7 @@ TEST_CASE("threads that wait go in one by one, never more at once than may, and 
 
 TEST_CASE("a thread that waited says how long, and none waits beyond its deadline") {
   recorded out;
-  const bulkhead gate{{.max_concurrent_calls = 1, .queue_limit = 1}};
+  const bulkhead gate{{.max_concurrent_calls = 1, .queue_limit = 1, .max_wait = 60s}};
   std::latch inside{1};
   std::atomic<bool> go{false};
   std::thread holder{[&] {
@@ -194,6 +196,7 @@ TEST_CASE("a blocking call has the deadline, and what comes too late is passed o
     const otlpkit::span_guard caller{"caller"};
     limit.execute([] { CHECK((*otlpkit::time_left() <= 2s && *otlpkit::time_left() > 1s)); });
     CHECK_FALSE(otlpkit::time_left().has_value());
+    limit.execute("in time", [&] { time.advance(2s); });
     CHECK(limit.execute("slow", [&] { return time.advance(3s), 5; }) == 5);
     CHECK_THROWS_AS(limit.execute("slow", [&] { time.advance(3s), throw std::logic_error{"x"}; }), std::logic_error);
     const otlpkit::deadline_scope over{0s};

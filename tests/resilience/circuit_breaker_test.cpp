@@ -103,6 +103,13 @@ TEST_CASE("open, it rejects without calling and says for how long, and a success
   CHECK(t.changes[2].reason == circuit_reason::trials_succeeded);
 }
 
+TEST_CASE("a break for ever lasts a year") {
+  told t{{.consecutive_failures = 1, .break_duration = nanoseconds::max()}};
+  fails(t.breaker);
+  CHECK(t.changes.at(0).break_duration == 24h * 365);
+  CHECK(rejects(t.breaker));
+}
+
 TEST_CASE("a trial that fails opens it again, for as long as the generator says") {
   std::vector<int> numbers;
   told t{{.failure_ratio = 1, .minimum_throughput = 1, .break_duration_generator = [&](const auto& b) {
@@ -165,6 +172,13 @@ TEST_CASE("half open, no more calls run at once than it permits") {
     CHECK_FALSE(rejects(t.breaker));
   });
   CHECK(t.breaker.state() == circuit_state::closed);
+
+  told one{{.consecutive_failures = 1, .break_duration = 1s, .success_threshold = 2}};
+  fails(one.breaker);
+  one.time.advance(1s);
+  succeeds(one.breaker);  // gives back one place, not two
+  one.breaker.execute([&] { CHECK(rejects(one.breaker)); });
+  CHECK(one.breaker.state() == circuit_state::closed);
 }
 
 TEST_CASE("a trial that hangs loses its place after another break, and what it ends with does not count") {
@@ -260,7 +274,7 @@ TEST_CASE("the form with an error code returns what the call returns, or a code 
 TEST_CASE(
     "changes and rejections are events on the span of the call, and metrics tell state, calls and share of failures") {
   recorded out;
-  told t{{.name = "ml", .consecutive_failures = 2, .break_duration = 10s}};
+  told t{{.name = "ml", .consecutive_failures = 2, .slow_call_duration = 1s, .break_duration = 10s}};
   {
     const otlpkit::span_guard caller{"caller"};
     fails(t.breaker), fails(t.breaker);
@@ -274,6 +288,7 @@ TEST_CASE(
   CHECK(caller.events[0].attributes.at("otlpkit.circuit.reason") == "consecutive_failures");
   CHECK(caller.events[0].attributes.at("otlpkit.circuit.break_duration_ms") == 10'000.0);
   CHECK(caller.events[0].attributes.at("event.severity") == "error");
+  CHECK(caller.events[1].attributes.at("error.type") == "broken_circuit");
   CHECK(caller.events[2].attributes.at("event.severity") == "warning");
   CHECK(caller.events[3].attributes.at("event.severity") == "information");
 
@@ -287,6 +302,18 @@ TEST_CASE(
   CHECK(calls.at("otlpkit.circuit.name=ml,otlpkit.circuit.outcome=failure") == 3);
   CHECK(calls.at("otlpkit.circuit.name=ml,otlpkit.circuit.outcome=rejected") == 1);
   CHECK(calls.at("otlpkit.circuit.name=ml,otlpkit.circuit.outcome=success") == 2);
+  t.breaker.execute([&] { t.time.advance(1s); });
+  t.breaker.execute([&] { t.time.advance(1s + 1ns); });
+  CHECK(out.metric("otlpkit.circuit.calls").at("otlpkit.circuit.name=ml,otlpkit.circuit.outcome=slow") == 1);
+
+  {
+    const otlpkit::span_guard span{"isolated"};
+    t.breaker.isolate();
+    CHECK(rejects(t.breaker));
+  }
+  spans = out.spans();
+  CHECK(recorded::only(spans, "isolated").events.at(1).attributes.at("error.type") == "isolated_circuit");
+  t.breaker.reset();
 
   {
     const otlpkit::span_guard span{"caller"};
@@ -315,6 +342,8 @@ TEST_CASE("what on_transition throws does not reach the caller") {
       {.consecutive_failures = 1, .on_transition = [](const auto&) { throw 1; }, .time = &time}};
   fails(breaker);
   CHECK(said.count("on_transition") == 1);
+  fails(circuit_breaker{{.consecutive_failures = 1, .time = &time}});  // there it is not called
+  CHECK(said.count("on_transition") == 1);
 }
 
 TEST_CASE("settings that make no sense are refused by name, value and what was expected") {
@@ -325,6 +354,8 @@ TEST_CASE("settings that make no sense are refused by name, value and what was e
                        "circuit_breaker_options.break_duration: got 0 ns, expected above zero", otlpkit::config_error);
   CHECK_THROWS_AS((circuit_breaker{{.minimum_throughput = 10, .window_size = 9}}), otlpkit::config_error);
   CHECK_THROWS_AS(circuit_breaker{{.minimum_throughput = 0}}, otlpkit::config_error);
+  CHECK_THROWS_AS(circuit_breaker{{.consecutive_failures = -1}}, otlpkit::config_error);
+  CHECK_THROWS_AS(circuit_breaker{{.slow_call_ratio = 0}}, otlpkit::config_error);
   CHECK_THROWS_AS(circuit_breaker{{.half_open_permits = 0}}, otlpkit::config_error);
   CHECK_THROWS_AS(circuit_breaker{{.success_threshold = 0}}, otlpkit::config_error);
   CHECK_THROWS_AS(circuit_breaker{{.sampling_duration = -1s}}, otlpkit::config_error);

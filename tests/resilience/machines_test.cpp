@@ -13,6 +13,7 @@
 #include <optional>
 #include <random>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,7 @@ using otlpkit::resilience::circuit_counts;
 using otlpkit::resilience::circuit_machine;
 using otlpkit::resilience::circuit_state;
 using otlpkit::resilience::circuit_verdict;
+using otlpkit::resilience::circuit_window;
 using otlpkit::resilience::jitter;
 using otlpkit::resilience::outcome;
 using otlpkit::resilience::retry_budget;
@@ -176,6 +178,7 @@ TEST_CASE("a machine follows a simple oracle through thousands of random calls")
         REQUIRE(machine.attempt() == attempt);
         std::optional<nanoseconds> asked;
         if (random() % 4 == 0) asked = std::chrono::milliseconds{random() % 4000};
+        if (asked && options.max_delay && random() % 4 == 0) asked = *options.max_delay;
         const bool fails = random() % 3 != 0;
         const outcome result = !fails  ? outcome{}
                                : asked ? outcome{std::make_exception_ptr(asks_to_wait{*asked})}
@@ -198,6 +201,7 @@ TEST_CASE("a machine follows a simple oracle through thousands of random calls")
                                 : left && delay >= *left             ? retry_stop::deadline
                                                                      : retry_stop::none;
         REQUIRE(to_string(got.stop) == to_string(stop));
+        REQUIRE(machine.attempt() == (stop == retry_stop::none ? attempt + 1 : attempt));
         if (stop != retry_stop::none) break;
         REQUIRE(got.delay == delay);
         REQUIRE(machine.waited() == delay);
@@ -206,6 +210,37 @@ TEST_CASE("a machine follows a simple oracle through thousands of random calls")
       }
     }
   }
+}
+
+TEST_CASE("a budget counts in thousandths, never below nothing, and is never so small that it could not change") {
+  const retry_budget slow{{.max_tokens = 2, .token_ratio = 1e-6}};
+  for (int i = 0; i < 3; ++i) slow.failed();
+  slow.succeeded();
+  CHECK(slow.tokens() == 0.001);
+  const retry_budget small{{.max_tokens = 1e-6}};
+  CHECK(small.allows());
+  small.failed();
+  CHECK_FALSE(small.allows());
+}
+
+TEST_CASE("chance is another one with each draw, and on each thread") {
+  std::vector<double> drawn;
+  const auto draw = [&drawn] {
+    for (int i = 0; i < 4; ++i) drawn.push_back(otlpkit::resilience::detail::random_share());
+  };
+  for (int fresh = 0; fresh < 2; ++fresh) std::thread{draw}.join();
+  for (const double share : drawn) CHECK((share >= 0 && share < 1));
+  std::sort(drawn.begin(), drawn.end());
+  CHECK(std::adjacent_find(drawn.begin(), drawn.end()) == drawn.end());
+}
+
+TEST_CASE("a clock reading older than the one before takes nothing from what is counted") {
+  constexpr time_point begin{1h};
+  circuit_window window = circuit_window::of_time(10s, begin);
+  window.add(begin + 5s, true, false);
+  window.add(begin, false, true);  // by a thread that read the clock earlier
+  CHECK(window.counts(begin + 14s).calls == 2);
+  CHECK(window.counts(begin + 15s).calls == 0);
 }
 
 TEST_CASE("the machine follows a simple oracle through thousands of random sequences") {

@@ -154,7 +154,11 @@ TEST_CASE("each key has a limit of its own, by name or as the options find it ou
     const otlpkit::baggage_scope baggage{otlpkit::baggage{}.with("tenant", tenant)};
     return limiter.try_acquire();
   };
+  CHECK(limiter.describe() == "rate_limiter(100/s, burst 1, by key)");
+  CHECK(out.metric("otlpkit.rate_limiter.keys").begin()->second == 0);
   CHECK(as_tenant("a"));
+  CHECK(limiter.for_key("a").available_permits() == 0);
+  CHECK(limiter.for_key("b").available_permits() == 1);
   CHECK_FALSE(as_tenant("a"));
   CHECK_FALSE(limiter.for_key("a").try_acquire());
   CHECK(as_tenant("b"));
@@ -168,6 +172,19 @@ TEST_CASE("each key has a limit of its own, by name or as the options find it ou
     CHECK(as_tenant("d"));
     CHECK(limiter.keys() == 2);
   }
+}
+
+TEST_CASE("a limiter of a sliding window lets no more through in any window, one of a token bucket does") {
+  for (const auto algorithm : {rate_algorithm::token_bucket, rate_algorithm::sliding_window}) {
+    manual_time time;
+    const rate_limiter limiter{
+        {.permits_per_second = 10, .burst = 3, .queue_limit = 0, .algorithm = algorithm, .time = &time}};
+    for (int i = 0; i < 3; ++i) CHECK(limiter.try_acquire());
+    time.advance(200ms);
+    CHECK(limiter.try_acquire() == (algorithm == rate_algorithm::token_bucket));
+  }
+  CHECK(rate_limiter{{.permits_per_second = 10, .burst = 3, .queue_limit = 2}}.describe() ==
+        "rate_limiter(10/s, burst 3, queue 2)");
 }
 
 TEST_CASE("a limiter says which setting makes no sense") {

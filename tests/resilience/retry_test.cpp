@@ -125,6 +125,12 @@ TEST_CASE("what the outcome asks for is waited, unless that is longer than any d
   CHECK(time.take_waits() == list{1s});
   CHECK_THROWS_AS(static_cast<void>(policy.execute(third(31s))), asks_to_wait);
   CHECK(time.take_waits().empty());
+  struct later : std::error_code {  // a result may ask, too
+    [[nodiscard]] static std::optional<nanoseconds> retry_after() { return 8s; }
+  };
+  int calls = 0;
+  policy.execute([&] { return calls++ == 0 ? later{std::make_error_code(std::errc::timed_out)} : later{}; });
+  CHECK(time.take_waits() == list{8s});
 }
 
 TEST_CASE("a delay generator has the last word, and on_retry hears of every retry") {
@@ -167,6 +173,10 @@ TEST_CASE("a budget that is half spent lets no retry through, and successes refi
   CHECK(budget.tokens() == 0);
   for (int i = 0; i < 10; ++i) policy.execute([] {});
   CHECK(budget.tokens() == 4);
+  const retry_policy picky{{.should_handle = otlpkit::resilience::handles<busy>(), .budget = budget, .time = &time}};
+  budget.failed();
+  CHECK_THROWS_AS(picky.execute([] { throw std::logic_error{"no"}; }), std::logic_error);
+  CHECK(budget.tokens() == 3);  // a failure that nobody would retry is no success
 }
 
 TEST_CASE("each attempt is a sibling span with its number, and the last says why there is no other") {
@@ -204,6 +214,16 @@ TEST_CASE("each attempt is a sibling span with its number, and the last says why
   CHECK(caller.events[1].attributes.at("otlpkit.retry.delay_ms") == 400.0);
   CHECK(caller.events[1].attributes.at("strategy.name") == "payment");
   CHECK(caller.events[1].attributes.at("event.severity") == "warning");
+
+  const retry_policy once{{.name = "once", .max_retry_attempts = 0}};
+  once.execute([] {});
+  CHECK(once.execute("returned", [] { return std::make_error_code(std::errc::io_error); }) == std::errc::io_error);
+  const auto alone = out.spans();
+  const auto& well = recorded::only(alone, "once");  // where the operation has no name
+  CHECK_FALSE(well.is_error());
+  CHECK_FALSE(well.attributes.contains("otlpkit.retry.handled"));
+  CHECK_FALSE(well.attributes.contains("otlpkit.retry.stopped_by"));
+  CHECK(recorded::only(alone, "returned").is_error());
 }
 
 TEST_CASE("calls, attempts and events are counted, under names that tell policy and operation") {
@@ -213,9 +233,15 @@ TEST_CASE("calls, attempts and events are counted, under names that tell policy 
   int calls = 0;
   otlpkit::retry(policy, "caller.op", [&] { return ++calls; });
   otlpkit::retry(policy, "caller.op", [&] { return ++calls % 2 ? 1 : throw otlpkit::timed_out_error{"t"}; });
+  CHECK_THROWS_AS(otlpkit::retry(policy, "lost.op", [] { throw busy{}; }), busy);
+  const retry_policy picky{{.name = "p", .should_handle = otlpkit::resilience::handles<busy>(), .time = &time}};
+  CHECK_THROWS_AS(otlpkit::retry(picky, "lost.op", [] { throw otlpkit::timed_out_error{"t"}; }),
+                  otlpkit::timed_out_error);
   static_cast<void>(out.spans());
   const auto ended = out.metric("otlpkit.retry.calls");
-  CHECK(ended.size() == 2);
+  CHECK(ended.size() == 4);
+  CHECK(ended.at("operation.key=lost.op,otlpkit.retry.outcome=failure_with_retry,strategy.name=p") == 1);
+  CHECK(ended.at("operation.key=lost.op,otlpkit.retry.outcome=failure_without_retry,strategy.name=p") == 1);
   CHECK(ended.at("operation.key=caller.op,otlpkit.retry.outcome=success_without_retry,strategy.name=p") == 1);
   CHECK(ended.at("operation.key=caller.op,otlpkit.retry.outcome=success_with_retry,strategy.name=p") == 1);
   const auto attempts = out.metric("otlpkit.resilience.attempt.duration");
@@ -228,7 +254,9 @@ TEST_CASE("calls, attempts and events are counted, under names that tell policy 
       1);
   CHECK(events.at("event.name=execution_attempt,event.severity=information,operation.key=caller.op,strategy.name=p") ==
         2);
-  CHECK(out.metric("otlpkit.retry.budget.tokens").at("otlpkit.retry.budget.name=default") > 9);
+  CHECK(events.at("error.type=timed_out,event.name=execution_attempt,event.severity=error,operation.key=lost.op,"
+                  "strategy.name=p") == 1);
+  CHECK(out.metric("otlpkit.retry.budget.tokens").at("otlpkit.retry.budget.name=default") > 7);
 }
 
 TEST_CASE("an event can be given another severity, and with none it is not told") {
@@ -260,9 +288,12 @@ TEST_CASE("settings that make no sense are refused by name, value and what was e
   CHECK_THROWS_AS(retry_policy{{.delay = -1ns}}, otlpkit::config_error);
   CHECK_THROWS_AS(retry_policy{{.max_delay = -1s}}, otlpkit::config_error);
   CHECK_THROWS_AS(retry_budget{{.max_tokens = 0}}, otlpkit::config_error);
+  CHECK_THROWS_AS(retry_budget{{.max_tokens = 1e300}}, otlpkit::config_error);
   CHECK_THROWS_AS(retry_budget{{.token_ratio = -1}}, otlpkit::config_error);
   CHECK(retry_policy{{.max_retry_attempts = 2, .growth = backoff::exponential, .delay = 200ms}}.describe() ==
         "retry(at most 2 more, exponential 200 ms)");
+  CHECK(retry_policy{{.max_retry_attempts = 1, .delay = 200ms, .max_delay = 1s}}.describe() ==
+        "retry(at most 1 more, constant 200 ms up to 1 s)");
 }
 
 TEST_CASE("many threads share a policy and its budget, and no token is lost or made") {

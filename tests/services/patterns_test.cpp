@@ -235,9 +235,14 @@ TEST_CASE("idempotency keys in Redis: leases, results, failures, other owners, a
   CHECK_THROWS_AS(guard.run(key, "other", [] {}), key_reused_error);
   CHECK_THROWS_AS(guard.run("f", []() -> std::string { throw refused{"no"}; }), refused);
   CHECK_THROWS_AS(guard.run("f", [] {}), remembered_failure_error);
-  const idempotency_claim mine{"n", "lease", {}, "mine", {}, 50ms}, other{"n", "lease", {}, "other", {}, 10s};
+  const idempotency_claim mine{"n", "lease", {}, "mine", "where", 300ms}, other{"n", "lease", {}, "other", {}, 10s};
   CHECK(store.begin(mine).state == idempotency_state::begun);
-  CHECK(store.begin(other).state == idempotency_state::in_progress);
+  CHECK(store.release(mine));
+  CHECK_FALSE(store.release(mine));
+  CHECK(store.begin(mine).state == idempotency_state::begun);
+  const idempotency_entry found_running = store.begin(other);
+  CHECK(found_running.state == idempotency_state::in_progress);
+  CHECK(found_running.context == "where");
   CHECK_FALSE(store.release(other));
   const auto end = std::chrono::steady_clock::now() + 10s;
   while (store.begin(other).state != idempotency_state::begun && std::chrono::steady_clock::now() < end) {
@@ -245,7 +250,10 @@ TEST_CASE("idempotency keys in Redis: leases, results, failures, other owners, a
   }
   CHECK_FALSE(store.finish(mine, idempotency_state::succeeded, "late", 1h));
   CHECK(store.finish(other, idempotency_state::succeeded, "done", 1h));
+  CHECK_FALSE(store.finish(other, idempotency_state::failed, "changed my mind", 1h));
   CHECK_FALSE(store.release(other));
+  CHECK(store.begin(mine).result == "done");
+  CHECK(c.command("PTTL", "otlpkit:idempotency:1:n:lease").integer() > 10'000);
   // Keys of guards whose names begin alike are apart.
   CHECK(store.begin({"a", "b:c", {}, "1", {}, 10s}).state == idempotency_state::begun);
   CHECK(store.begin({"a:b", "c", {}, "2", {}, 10s}).state == idempotency_state::begun);

@@ -200,6 +200,15 @@ TEST_CASE("a slow statement ends with the server's time-out, a hanging server wi
   });
 }
 
+TEST_CASE("a session that the server ends says why, and its connection is closed") {
+  run([]() -> asio::awaitable<void> {
+    store db = co_await connect();
+    const std::string code = co_await failure(db.query("SELECT pg_terminate_backend(pg_backend_pid())"));
+    CHECK(code == "57P01");
+    CHECK(db.broken());
+  });
+}
+
 TEST_CASE("a cancelled statement costs the connection and not the pool") {
   run([]() -> asio::awaitable<void> {
     store_pool pool{[] { return connect(); }, {.max_size = 1}};

@@ -277,6 +277,37 @@ TEST_CASE("a connection given back in the middle of a transaction is not used ag
   CHECK(db->usable());
 }
 
+TEST_CASE("a session that the server ends says why, and not only that it is over") {
+  const std::string end = "SELECT pg_terminate_backend(pg_backend_pid())";
+  auto one = connect(), other = connect();
+  CHECK(failure([&] { one.query(end); }) == "57P01");
+  CHECK(failure([&] { other.wrapped().run_script("SELECT 1; " + end + "; SELECT 2"); }) == "57P01");
+  CHECK(one.broken());
+  CHECK(other.broken());
+}
+
+TEST_CASE("a connection that takes no statement is closed: nobody knows whose answers would come") {
+  auto db = connect();
+  REQUIRE(::PQsendQuery(db.wrapped().native(), "SELECT 1") == 1);
+  CHECK(failure([&] { db.query("SELECT 2"); }) == "08006");
+  CHECK(db.broken());
+  CHECK(failure([&] { db.query("SELECT 2"); }) == "08003");
+}
+
+TEST_CASE("parts of a transaction that are undone keep no locks, of which a server has some thousand") {
+  auto db = connect();
+  db.execute("CREATE TEMP TABLE t (id INT PRIMARY KEY)");
+  auto tx = db.transaction();
+  for (int i = 0; i < 20; ++i) {
+    const auto part = tx.savepoint();
+    db.execute("INSERT INTO t VALUES (1)");
+  }
+  CHECK(db.query_one<int>(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND pid = pg_backend_pid()") == 1);
+  db.execute("INSERT INTO t VALUES (1)");
+  tx.commit();
+}
+
 TEST_CASE("no connection where none can be had: the reason is in the error") {
   const std::string nowhere = "postgres://app@127.0.0.1:" + std::to_string(support::server_detail::free_port()) + "/x";
   CHECK(failure([&] { connection{nowhere}; }) == "08001");

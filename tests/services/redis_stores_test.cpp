@@ -170,6 +170,20 @@ TEST_CASE("the store renews and releases for the owner only, and the same owner 
   CHECK(*store.acquire("a", "you", 1ms) > *first);
 }
 
+TEST_CASE("fencing tokens grow over a clock that goes back, and outlive their lock for a day") {
+  connection c{here()};
+  otlpkit::redis::lock_store store{c, "t:"};
+  constexpr std::uint64_t late = 5'000'000'000'000'000;  // microseconds: in 2128
+  static_cast<void>(c.command("SET", "t:{fenced}:token", late));
+  CHECK(store.acquire("fenced", "me", 60s) == late + 1);
+  CHECK(store.release("fenced", "me"));
+  CHECK(store.acquire("fenced", "you", 30s) == late + 2);
+  CHECK(c.command("PTTL", "t:{fenced}").integer() <= 30'000);
+  const auto kept = c.command("PTTL", "t:{fenced}:token").integer();
+  CHECK(kept > 86'400'000);
+  CHECK(kept <= 86'430'000);
+}
+
 TEST_CASE("a lock is safe over a server that hangs or forgets: the holder notices, and tokens tell the holders apart") {
   connection c{here(200ms)};
   otlpkit::redis::lock_store store{c};

@@ -39,6 +39,19 @@ std::string greet(const std::string& url) {
   return once.work("en", [&] { return *found + ", " + std::string{redis.command("PING").text()}; });
 }
 
+/// How long it is until the next attempt, as a command says it that fails without one; nothing if it made one.
+std::optional<std::chrono::milliseconds> left_to_wait(connection& c) {
+  try {
+    static_cast<void>(c.command("PING"));
+  } catch (const error& e) {
+    const std::string why = e.what();
+    const std::string_view says = "(tried again in ";
+    if (const auto at = why.find(says); at != why.npos)
+      return std::chrono::milliseconds{std::stol(why.substr(at + says.size()))};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 TEST_CASE("the page's example: a cache and a lock in Redis") {
@@ -88,7 +101,8 @@ TEST_CASE("commands are client spans named by the command, without arguments") {
     CHECK(s.status_message.find(secret) == std::string::npos);
   }
   CHECK(out.metric("db.client.operation.duration")
-            ["db.namespace=0,db.operation.name=GET,db.system.name=redis,server.address=127.0.0.1"] == 2);
+            ["db.namespace=0,db.operation.name=GET,db.system.name=redis,server.address=127.0.0.1,server.port=" +
+             std::to_string(server().port())] == 2);
 }
 
 TEST_CASE("keys are on spans where that is asked for, values never") {
@@ -167,6 +181,36 @@ TEST_CASE("a server that dies and comes back: clear errors at once, then all goe
   bool refused = false;
   for (const auto& s : out.spans()) refused = refused || s.attributes.contains("error.type");
   CHECK(refused);
+}
+
+TEST_CASE("until the back-off is over nobody asks whether the server is back") {
+  otlpkit::redis::options o = here();
+  o.first_back_off = o.max_back_off = 1h;
+  connection c{o};
+  server().kill();
+  CHECK_FALSE(left_to_wait(c).has_value());
+  server().start();
+  const auto left = left_to_wait(c);
+  REQUIRE(left.has_value());
+  CHECK(*left > 20min);
+  CHECK(*left <= 1h);
+}
+
+TEST_CASE("the back-off begins anew after a connection") {
+  otlpkit::redis::options o = here();
+  o.max_back_off = 1h;
+  connection c{o};
+  server().kill();
+  for (int failed = 0; failed < 4; std::this_thread::sleep_for(1ms)) failed += left_to_wait(c).has_value() ? 0 : 1;
+  server().start();
+  CHECK(recovers([&] { static_cast<void>(c.command("PING")); }));
+  server().kill();
+  auto left = left_to_wait(c);
+  auto longest = o.first_back_off / 2;
+  for (; !left && longest < 1h; left = left_to_wait(c)) longest *= 2;  // once, if this thread is quick
+  REQUIRE(left.has_value());
+  CHECK(*left <= longest);  // counted on from four failures, it would be eight times that at least
+  server().start();
 }
 
 TEST_CASE("a command that is under way when the server dies fails as closed, and is not sent again") {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/adapters/postgres_protocol.hpp>
+#include <otlpkit/resilience/time_source.hpp>
 
 #include <poll.h>
 
@@ -66,7 +67,7 @@ class connection {
   using clock = std::chrono::steady_clock;
 
   [[nodiscard]] static clock::time_point deadline(std::chrono::milliseconds limit) noexcept {
-    return limit.count() > 0 ? clock::now() + limit : clock::time_point::max();
+    return limit.count() > 0 ? resilience::time_after(clock::now(), limit) : clock::time_point::max();
   }
 
   /// Waits for the socket. \return false when the time was up

@@ -4,6 +4,7 @@
 #include <otlpkit/adapters/postgres_protocol.hpp>
 #include <otlpkit/asio/run_at.hpp>
 #include <otlpkit/asio/traced_db.hpp>
+#include <otlpkit/resilience/time_source.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
@@ -87,7 +88,7 @@ class async_connection {
     void expire_after(std::chrono::milliseconds limit) {
       timed_out = false;
       if (limit.count() <= 0) return;
-      timer.expires_after(limit);
+      timer.expires_at(resilience::time_after(clock::now(), limit));
       timer.async_wait([weak = weak_from_this(), n = number](boost::system::error_code stopped) {
         const auto self = weak.lock();
         if (stopped || self == nullptr || self->number != n) return;

@@ -17,6 +17,7 @@
 #include <exception>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -92,9 +93,22 @@ class async_outbox_relay {
     co_return co_await look<outbox_backlog>([this](auto& db) { return this->count(db); });
   }
 
+  /// As outbox_relay::unpark().
+  [[nodiscard]] awaitable<std::int64_t> unpark() { return change(&detail::outbox_statements::unpark, core_.now()); }
+
+  /// As outbox_relay::erase_sent().
+  [[nodiscard]] awaitable<std::int64_t> erase_sent(std::chrono::nanoseconds older_than) {
+    return change(&detail::outbox_statements::erase, core_.now() - older_than.count() / 1'000'000);
+  }
+
   [[nodiscard]] std::string_view name() const noexcept { return core_.options.name; }
 
  private:
+  awaitable<std::int64_t> change(std::string detail::outbox_statements::*sql, std::int64_t value) {
+    co_return co_await with_connection<std::int64_t>(
+        [this, sql, value](auto& db) { return db.execute(core_.statements_for(db.info()).*sql, value); });
+  }
+
   /// Awaits `fn(db)` with a connection: of a pool, or the one there is.
   template <class T, class F>
   awaitable<T> with_connection(F fn) {

@@ -7,13 +7,14 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <type_traits>
 #include <utility>
 
-// traced_db over connections whose calls are awaited: include this where such a connection is used. query(), execute()
-// and their typed forms then return awaitables.
+// traced_db over connections whose calls are awaited: include this where such a connection is used. Queries, statements
+// and batches then return awaitables.
 namespace otlpkit::inline OTLPKIT_ABI::db {
 
 namespace detail {
@@ -26,6 +27,16 @@ struct result_mapper<boost::asio::awaitable<T, Executor>> {
                                                                             F fn) {
     T all = co_await std::move(rows);
     co_return fn(all);
+  }
+};
+
+template <class T, class Executor>
+struct batch_runner<boost::asio::awaitable<T, Executor>> {
+  template <class Connection, class Statements>
+  static boost::asio::awaitable<std::int64_t, Executor> run(Connection& c, Statements all) {
+    std::int64_t changed = 0;
+    while (all.more()) changed += co_await all.run_next(c);
+    co_return changed;
   }
 };
 

@@ -81,18 +81,19 @@ class tiered_core {
   }
 
   struct joined {
-    flight_ptr flight;  ///< nullptr: L1 has it by now
+    seen now_seen{};      ///< first: a value may throw as it is moved, and a load that has started must be led
+    flight_ptr flight{};  ///< nullptr: L1 has it by now
     bool leads = false;
-    seen now_seen{};
   };
 
   /// The load of a key that is under way, or a new one that the caller leads.
   [[nodiscard]] joined join(std::string_view key) {
     const std::lock_guard lock{mutex};
-    if (const auto under_way = flights_.find(key); under_way != flights_.end()) return {under_way->second, false, {}};
+    if (const auto under_way = flights_.find(key); under_way != flights_.end()) return {{}, under_way->second, false};
     seen now_seen = look(key);
-    if (now_seen.what == state::fresh || now_seen.what == state::refresh_due) return {nullptr, false, now_seen};
-    return {start(key), true, std::move(now_seen)};
+    if (now_seen.what == state::fresh || now_seen.what == state::refresh_due)
+      return {std::move(now_seen), nullptr, false};
+    return {std::move(now_seen), start(key), true};
   }
 
   /// A new load, unless one is under way. \param here whether this thread loads

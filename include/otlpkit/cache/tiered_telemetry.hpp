@@ -58,7 +58,7 @@ class tiered_telemetry {
   }
 
   template <class Value>
-  lookup<Value> ended(span& s, lookup<Value> found) const noexcept {
+  lookup<Value> ended(span& s, lookup<Value> found) const {
     const std::string_view outcome = to_string(found.outcome()), level = to_string(found.level());
     s.set("otlpkit.cache.outcome", outcome);
     s.set("otlpkit.cache.level", level);

@@ -7,6 +7,7 @@
 #include <otlpkit/propagation/carrier.hpp>
 #include <otlpkit/propagation/propagation.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -113,11 +114,13 @@ class router {
   /// sense, and what `fn` throws; then nothing has changed. Not from within another change.
   template <class F>
   void change(F&& fn) {
+    rollout before;
     rollout_.update([&](rollout& r) {
+      before = r;
       std::forward<F>(fn)(r);
       detail::check(r, options_);
     });
-    told_change();
+    told_change(before);
   }
   void change(rollout to) {
     change([&to](rollout& r) { r = std::move(to); });
@@ -168,18 +171,23 @@ class router {
 #endif
   }
 
-  void tell_shares([[maybe_unused]] const rollout& r) const noexcept {
+  void tell_share([[maybe_unused]] const variant& v, [[maybe_unused]] double percentage) const noexcept {
 #ifndef OTLPKIT_DISABLE
-    for (const variant& v : r.variants) {
-      detail::shares.set(v.percentage, {{"otlpkit.canary.name", options_.name}, {"otlpkit.canary.variant", v.name}});
-    }
+    detail::shares.set(percentage, {{"otlpkit.canary.name", options_.name}, {"otlpkit.canary.variant", v.name}});
 #endif
   }
+  void tell_shares(const rollout& r) const noexcept {
+    for (const variant& v : r.variants) tell_share(v, v.percentage);
+  }
 
-  void told_change() const noexcept {
+  void told_change([[maybe_unused]] const rollout& before) const noexcept {
 #ifndef OTLPKIT_DISABLE
     detail::changes.add(1, {{"otlpkit.canary.name", options_.name}});
-    rollout_.read([this](const rollout& r) {
+    rollout_.read([&](const rollout& r) {
+      for (const variant& v : before.variants) {
+        std::size_t found = 0;
+        if (!detail::find(r, options_.stable, v.name, found)) tell_share(v, 0);  // else it would stay as it was
+      }
       tell_shares(r);
       current_span().event("otlpkit.canary.changed",
                            {{"otlpkit.canary.name", options_.name}, {"otlpkit.canary.forced", r.forced}});

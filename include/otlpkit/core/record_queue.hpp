@@ -62,8 +62,7 @@ class record_queue {
   }
 
   /// Takes out records until `sink(scope, bytes)` says false, or throws: then that record counts as dropped by a full
-  /// queue. Every thread gets its turn. Any thread may call; readers
-  /// exclude each other.
+  /// queue. Every thread gets its turn. Any thread may call; readers exclude each other.
   template <class Sink>
   void drain(Sink&& sink) noexcept {
     drain(sink, part::all);

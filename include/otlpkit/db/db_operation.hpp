@@ -4,6 +4,7 @@
 #include <otlpkit/core/platform.hpp>
 #include <otlpkit/db/connection.hpp>
 #include <otlpkit/db/errors.hpp>
+#include <otlpkit/db/operation_duration.hpp>
 #include <otlpkit/otlpkit.hpp>
 
 #ifndef OTLPKIT_DISABLE
@@ -29,11 +30,6 @@ struct db_operation {  // named where nothing is observed
 };
 
 #else
-
-inline constinit const histogram operation_duration{"db.client.operation.duration",
-                                                    {.unit = "s",
-                                                     .description = "Duration of database client operations",
-                                                     .bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}}};
 
 /// One statement, or a batch of them: its span and its duration (OpenTelemetry semantic conventions, database client
 /// calls). Refers to `info`, not to the statement.

@@ -108,12 +108,13 @@ class pool_core {
       --total_;
       return answer::close_this;
     }
-    if (first_ == nullptr && !idle_.empty()) {  // the one used last: the others may grow old
+    // Nothing is free while requests wait, since what is given back goes to them: newcomers cannot overtake.
+    if (!idle_.empty()) {  // the one used last: the others may grow old
       out = std::move(idle_.back());
       idle_.pop_back();
       return answer::connection;
     }
-    if (first_ == nullptr && total_ < options_.max_size) {
+    if (total_ < options_.max_size) {
       ++total_;
       out = {};
       return answer::make_one;

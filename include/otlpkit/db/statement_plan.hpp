@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/core/platform.hpp>
+#include <otlpkit/core/utf8.hpp>
 #include <otlpkit/db/query_summary.hpp>
 #include <otlpkit/db/query_text.hpp>
 
@@ -31,17 +32,9 @@ struct statement_plan {
       : summary{query_summary{statement.substr(0, most_summarised), d}.text()}, parameterised{with_parameters}, dialect{
                                                                                                                     d} {
     // Cutting first is safe: a literal that is cut reaches to the end, and is replaced.
-    const std::string_view shown = whole_characters(statement.substr(0, most_text));
+    const std::string_view shown = utf8::truncate_bytes(statement, most_text);
     text = with_parameters ? std::string{shown} : without_literals(shown, d);
     if (shown.size() < statement.size()) text += "...";
-  }
-
-  [[nodiscard]] static constexpr std::string_view whole_characters(std::string_view s) noexcept {
-    if (s.size() < most_text) return s;
-    std::size_t end = s.size();
-    while (end > 0 && s.size() - end < 4 && (static_cast<unsigned char>(s[end - 1]) & 0xC0) == 0x80) --end;
-    if (end > 0 && static_cast<unsigned char>(s[end - 1]) >= 0xC0) --end;
-    return s.substr(0, end);
   }
 };
 
@@ -87,7 +80,7 @@ class plan_table {
   [[nodiscard]] plan_ref find(std::string_view sql, sql_dialect dialect, bool parameterised) noexcept {
     try {
       if (sql.size() > most_kept) return plan_ref{new statement_plan{sql, dialect, parameterised}};
-      const std::uint64_t hash = hash_of(sql) ^ (parameterised ? 1u : 0u);
+      const std::uint64_t hash = hash_of(sql);
       set& s = sets_[(hash >> 32) % set_count];
       if (statement_plan* const found = s.lock() ? s.find_and_unlock(hash, sql, dialect, parameterised) : nullptr)
         return plan_ref{found};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/db/batch_statements.hpp>
 #include <otlpkit/db/connection.hpp>
 #include <otlpkit/db/db_operation.hpp>
 #include <otlpkit/db/query_text.hpp>
@@ -112,43 +113,25 @@ class traced_db {
 
   /// Runs a statement once for each of the ranges of values in `sets`, as one batch: one span. Returns the number of
   /// rows changed in all. The first failure ends it; what was done until then stays, unless a transaction is open.
+  /// Awaited, it refers to `sets` until the end.
   template <class Sets>
-  std::int64_t execute_many(std::string_view sql, const Sets& sets) {
-    const std::size_t count = std::size(sets);
-    if (count == 0) return 0;
-    return observed_batch(sql, true, count, [&] {
-      std::int64_t changed = 0;
-      for (const auto& values : sets) changed += connection_.execute(sql, parameters{values});
-      return changed;
-    });
+  auto execute_many(std::string_view sql, const Sets& sets) {
+    return run_batch(sql, std::size(sets), detail::repeated_statement<kept_text, Sets>{sql, sets});
   }
 
   /// Inserts many rows with few statements: `insert` reaches up to VALUES ("INSERT INTO readings (device, at, value)
   /// VALUES"), `values` holds row after row of `columns` values. One span for all; db.query.text shows one row. The
-  /// first failure ends it. Returns the number of rows inserted.
-  std::int64_t insert_rows(std::string_view insert, std::size_t columns, parameters values) {
-    if (columns == 0 || columns > most_values || values.size() % columns != 0) {
+  /// first failure ends it. Returns the number of rows inserted. Awaited, it refers to `values` until the end. Throws
+  /// std::invalid_argument for values that are no rows.
+  auto insert_rows(std::string_view insert, std::size_t columns, parameters values) {
+    using inserts = detail::row_inserts<kept_text>;
+    if (columns == 0 || columns > inserts::most_values || values.size() % columns != 0) {
       throw std::invalid_argument{"insert_rows: " + std::to_string(values.size()) + " values are no rows of " +
-                                  std::to_string(columns) + " columns (at most " + std::to_string(most_values) + ")"};
+                                  std::to_string(columns) + " columns (at most " +
+                                  std::to_string(inserts::most_values) + ")"};
     }
-    if (values.empty()) return 0;
     const std::string shown = std::string{insert} + " (" + placeholders(columns) + ")";
-    return observed_batch(shown, true, values.size() / columns, [&] {
-      const std::size_t most = most_values / columns * columns;
-      std::int64_t inserted = 0;
-      std::string sql;
-      for (std::size_t at = 0, held = 0; at < values.size(); at += held) {
-        const std::size_t now = std::min(most, values.size() - at);
-        if (now != held) {
-          sql = insert;
-          for (std::size_t i = 0; i < now; i += columns)
-            sql.append(i == 0 ? " (" : ", (").append(placeholders(columns, i + 1)).append(")");
-        }
-        held = now;
-        inserted += connection_.execute(sql, values.subspan(at, now));
-      }
-      return inserted;
-    });
+    return run_batch(shown, values.size() / columns, inserts{insert, columns, values});
   }
 
   /// Begins a transaction, which ends with what this returns. Connections that are awaited have db::in_transaction() in
@@ -177,17 +160,17 @@ class traced_db {
   }
 
  private:
-  static constexpr std::size_t most_values = 16'384;  // in one statement: SQLite takes 32,766, PostgreSQL 65,535
+  using query_result = std::decay_t<decltype(std::declval<std::remove_reference_t<Connection>&>().query(
+      std::string_view{}, parameters{}))>;
+  using execute_result = std::decay_t<decltype(std::declval<std::remove_reference_t<Connection>&>().execute(
+      std::string_view{}, parameters{}))>;
+  using kept_text = typename detail::result_mapper<query_result>::statement;
 
   template <class Result, class F>
   static auto map(Result&& rows, F fn) {
     return detail::result_mapper<std::decay_t<Result>>::run(std::forward<Result>(rows), std::move(fn));
   }
-  static auto kept(std::string_view sql) {
-    using result_type =
-        std::decay_t<decltype(std::declval<std::remove_reference_t<Connection>&>().query(sql, parameters{}))>;
-    return typename detail::result_mapper<result_type>::statement{sql};
-  }
+  static kept_text kept(std::string_view sql) { return kept_text{sql}; }
   [[nodiscard]] sql_dialect dialect() { return sql_dialect::of(connection_.info().system_name); }
   /// For messages, which others may record: without literals.
   [[nodiscard]] static std::string shortened(std::string_view sql, sql_dialect dialect) {
@@ -201,13 +184,15 @@ class traced_db {
     return read_row<T>(row{rows, 0});
   }
 
-  template <class Call>
-  std::int64_t observed_batch(std::string_view sql, bool parameterised, std::size_t count, Call&& call) {
+  /// \param shown what is said of the statement
+  template <class Statements>
+  auto run_batch(std::string_view shown, std::size_t count, Statements all) {
+    const auto run = [this, &all] { return detail::batch_runner<execute_result>::run(connection_, std::move(all)); };
+    if (count == 0) return run();
     if constexpr (!otlpkit::detail::telemetry_compiled_in)
-      return call();
+      return run();
     else
-      return otlpkit::detail::observe(detail::db_operation{connection_.info(), sql, parameterised, slow_ns_, count},
-                                      std::forward<Call>(call));
+      return otlpkit::detail::observe(detail::db_operation{connection_.info(), shown, true, slow_ns_, count}, run);
   }
 
   decltype(auto) run_query(std::string_view sql, parameters values) {

@@ -87,7 +87,8 @@ class [[nodiscard]] transaction {
   bool open_ = true;
 };
 
-/// A part of a transaction, undone unless it was released. Spans SAVEPOINT, RELEASE, ROLLBACK. They nest as scopes do.
+/// A part of a transaction, undone unless it was released. Spans SAVEPOINT and RELEASE, with ROLLBACK before it when it
+/// is undone. They nest as scopes do.
 template <blocking_connection Connection>
 class [[nodiscard]] savepoint {
  public:
@@ -114,6 +115,7 @@ class [[nodiscard]] savepoint {
   void rollback() {
     open_ = false;
     db_->execute("ROLLBACK TO SAVEPOINT " + name_);
+    db_->execute("RELEASE SAVEPOINT " + name_);  // else all later parts would nest in this one
   }
 
  private:

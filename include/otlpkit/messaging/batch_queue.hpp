@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/otlpkit.hpp>
+#include <otlpkit/resilience/time_source.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -109,7 +110,7 @@ class batch_queue {
   /// When one will be if nothing comes; nothing while nothing waits.
   [[nodiscard]] std::optional<time_point> due_at() const noexcept {
     if (waiting_.empty()) return std::nullopt;
-    return waiting_.front().came + limits_.max_delay;
+    return resilience::time_after(waiting_.front().came, limits_.max_delay);
   }
 
   /// The batch that is due; without items if none is.

@@ -63,15 +63,19 @@ inline constinit const histogram batch_duration{"otlpkit.batcher.flush.duration"
 inline constinit const histogram batcher_wait{"otlpkit.batcher.wait.duration",
                                               in_seconds("How long adding waited for room")};
 
-[[nodiscard]] inline const observable_gauge<std::int64_t>& batcher_gauge(int which) {
-  static const observable_gauge<std::int64_t> gauges[3] = {
-      observable_gauge<std::int64_t>{"otlpkit.batcher.queued", {.unit = "{item}", .description = "Items that wait"}},
-      observable_gauge<std::int64_t>{"otlpkit.batcher.limit",
-                                     {.unit = "{item}", .description = "Items that may wait: the high watermark"}},
-      observable_gauge<std::int64_t>{"otlpkit.batcher.pressure",
-                                     {.unit = "1", .description = "1 from the high watermark down to the low one"}}};
-  return gauges[which];
-}
+struct batcher_gauges {
+  observable_gauge<std::int64_t> queued{"otlpkit.batcher.queued", {.unit = "{item}", .description = "Items that wait"}};
+  observable_gauge<std::int64_t> limit{"otlpkit.batcher.limit",
+                                       {.unit = "{item}", .description = "Items that may wait: the high watermark"}};
+  observable_gauge<std::int64_t> pressure{
+      "otlpkit.batcher.pressure", {.unit = "1", .description = "1 from the high watermark down to the low one"}};
+
+  /// Never destroyed: batchers of static storage are observed until the process ends.
+  [[nodiscard]] static const batcher_gauges& all() {
+    static const auto* const made = new batcher_gauges;
+    return *made;
+  }
+};
 
 /// Text has its length in bytes, all else its own size.
 template <class Item>
@@ -312,14 +316,18 @@ class batcher_core {
 
   void observe([[maybe_unused]] observer& out) const {
 #ifndef OTLPKIT_DISABLE
-    std::size_t values[3] = {0, options.high_watermark, 0};
+    std::size_t queued = 0;
+    bool pressure = false;
     {
       const std::lock_guard lock{mutex};
-      values[0] = queue_.size();
-      values[2] = queue_.pressure() ? 1 : 0;
+      queued = queue_.size();
+      pressure = queue_.pressure();
     }
-    for (int i = 0; i < 3; ++i)
-      out.observe(batcher_gauge(i), static_cast<std::int64_t>(values[i]), {{"otlpkit.batcher.name", options.name}});
+    const auto& all = batcher_gauges::all();
+    const field name{"otlpkit.batcher.name", options.name};
+    out.observe(all.queued, static_cast<std::int64_t>(queued), {name});
+    out.observe(all.limit, static_cast<std::int64_t>(options.high_watermark), {name});
+    out.observe(all.pressure, std::int64_t{pressure}, {name});
 #endif
   }
 

@@ -92,7 +92,7 @@ class memory_idempotency_store {
     make_room(claim.name);
     entry fresh{std::string{claim.owner},
                 {idempotency_state::in_progress, std::string{claim.fingerprint}, {}, std::string{claim.context}},
-                now + claim.lease,
+                resilience::time_after(now, claim.lease),
                 {}};
     std::list<id> node{key};
     fresh.place = node.begin();
@@ -114,7 +114,7 @@ class memory_idempotency_store {
     }
     e.content.result = result;
     e.content.state = state;
-    e.ends = now + ttl;
+    e.ends = resilience::time_after(now, ttl);
     ended_.splice(ended_.end(), running_, e.place);
     bytes_ += result.size();
     while (bytes_ > options_.max_bytes && !ended_.empty()) evict();

@@ -136,14 +136,15 @@ class memory_broker final : public broker {
     std::vector<message> receive(std::size_t most, std::chrono::milliseconds wait) override {
       std::vector<message> got;
       std::unique_lock lock{of_.mutex_};
-      const time_point end = of_.time_.now() + wait;
+      const time_point end = resilience::time_after(of_.time_.now(), wait);
       for (;;) {
         const time_point now = of_.time_.now();
+        const time_point due = resilience::time_after(now, of_.options_.redeliver_after);
         time_point next = end;
         for (auto& [number, out] : in_.out) {
           if (got.size() >= most) break;
           if (out.due <= now) {
-            out = {name_, now + of_.options_.redeliver_after};
+            out = {name_, due};
             got.push_back(from_.messages[number - from_.first].content);
             got.back().redelivered = true;
           } else {
@@ -151,7 +152,7 @@ class memory_broker final : public broker {
           }
         }
         for (; got.size() < most && in_.next < from_.first + from_.messages.size(); ++in_.next) {
-          in_.out.emplace(in_.next, given_out{name_, now + of_.options_.redeliver_after});
+          in_.out.emplace(in_.next, given_out{name_, due});
           got.push_back(from_.messages[in_.next - from_.first].content);
         }
         if (!got.empty() || now >= end || most == 0) return got;

@@ -34,14 +34,20 @@ struct bulkhead_options {
 
 namespace detail {
 
-[[nodiscard]] inline const observable_gauge<std::int64_t>& bulkhead_gauge(int which) {
-  static const observable_gauge<std::int64_t> gauges[3] = {
-      observable_gauge<std::int64_t>{"otlpkit.bulkhead.active", {.unit = "{call}", .description = "Calls under way"}},
-      observable_gauge<std::int64_t>{"otlpkit.bulkhead.queued", {.unit = "{call}", .description = "Calls that wait"}},
-      observable_gauge<std::int64_t>{"otlpkit.bulkhead.limit",
-                                     {.unit = "{call}", .description = "Calls that may be under way at once"}}};
-  return gauges[which];
-}
+struct bulkhead_gauges {
+  observable_gauge<std::int64_t> active{"otlpkit.bulkhead.active",
+                                        {.unit = "{call}", .description = "Calls under way"}};
+  observable_gauge<std::int64_t> queued{"otlpkit.bulkhead.queued",
+                                        {.unit = "{call}", .description = "Calls that wait"}};
+  observable_gauge<std::int64_t> limit{"otlpkit.bulkhead.limit",
+                                       {.unit = "{call}", .description = "Calls that may be under way at once"}};
+
+  /// Never destroyed: bulkheads of static storage are observed until the process ends.
+  [[nodiscard]] static const bulkhead_gauges& all() {
+    static const auto* const made = new bulkhead_gauges;
+    return *made;
+  }
+};
 
 /// A call that waits. admitted() is called under the lock of the bulkhead.
 struct bulkhead_waiter : bulkhead_place {
@@ -107,11 +113,11 @@ class bulkhead_state {
   void observe([[maybe_unused]] observer& out) {
 #ifndef OTLPKIT_DISABLE
     const auto [active, queued] = active_and_queued();
-    const std::size_t values[3] = {active, queued, options.max_concurrent_calls};
-    for (int i = 0; i < 3; ++i) {
-      out.observe(bulkhead_gauge(i), static_cast<std::int64_t>(values[i]),
-                  {{"otlpkit.bulkhead.name", std::string_view{options.name}}});
-    }
+    const auto& all = bulkhead_gauges::all();
+    const field name{"otlpkit.bulkhead.name", std::string_view{options.name}};
+    out.observe(all.active, static_cast<std::int64_t>(active), {name});
+    out.observe(all.queued, static_cast<std::int64_t>(queued), {name});
+    out.observe(all.limit, static_cast<std::int64_t>(options.max_concurrent_calls), {name});
 #endif
   }
 

@@ -21,7 +21,7 @@ class hedge_schedule {
   /// Whether an attempt is to start at `now`. If so it has: ask again for the next one.
   [[nodiscard]] constexpr bool start_one(time_point now) noexcept {
     if (over() || started_ == most_) return false;
-    if (running_ > 0 && (delay_ < nanoseconds{0} || now < last_start_ + delay_)) return false;
+    if (running_ > 0 && (delay_ < nanoseconds{0} || now < time_after(last_start_, delay_))) return false;
     last_start_ = now;
     ++started_;
     ++running_;
@@ -31,7 +31,7 @@ class hedge_schedule {
   /// When start_one() would start the next attempt if nothing ends until then; nothing: never.
   [[nodiscard]] constexpr std::optional<time_point> next_start() const noexcept {
     if (over() || started_ == most_ || running_ == 0 || delay_ < nanoseconds{0}) return std::nullopt;
-    return last_start_ + delay_;
+    return time_after(last_start_, delay_);
   }
 
   /// An attempt ended. The first good one wins; what ends after that was for nothing.

@@ -56,15 +56,16 @@ inline void check(const rate_limiter_options& o) {
   check_setting(o.max_keys >= 1, "rate_limiter_options.max_keys", static_cast<double>(o.max_keys), "1 or more");
 }
 
+// Never destroyed: limiters of static storage are observed until the process ends.
 [[nodiscard]] inline const observable_gauge<double>& available_permits_gauge() {
-  static const observable_gauge<double> g{
+  static const auto& g = *new observable_gauge<double>{
       "otlpkit.rate_limiter.available_permits",
       {.unit = "{permit}", .description = "Permits that could go at once, of limiters without keys"}};
   return g;
 }
 [[nodiscard]] inline const observable_gauge<std::int64_t>& limited_keys_gauge() {
-  static const observable_gauge<std::int64_t> g{"otlpkit.rate_limiter.keys",
-                                                {.unit = "{key}", .description = "Keys with a limit of their own"}};
+  static const auto& g = *new observable_gauge<std::int64_t>{
+      "otlpkit.rate_limiter.keys", {.unit = "{key}", .description = "Keys with a limit of their own"}};
   return g;
 }
 

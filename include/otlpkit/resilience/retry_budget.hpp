@@ -45,15 +45,16 @@ class retry_budget {
 
   struct state {
     explicit state(retry_budget_options o)
-        : name{std::move(o.name)}, most{static_cast<std::int64_t>(o.max_tokens * scale)},
-          gain{static_cast<std::int64_t>(o.token_ratio * scale)}, tokens{most} {
-      detail::check_setting(o.max_tokens > 0 && o.max_tokens <= 1e6, "retry_budget_options.max_tokens", o.max_tokens,
-                            "a number above zero, at most a million");
-      detail::check_setting(o.token_ratio > 0 && o.token_ratio <= 1e6, "retry_budget_options.token_ratio",
-                            o.token_ratio, "a number above zero, at most a million");
-      if (most == 0) most = 1;
-      if (gain == 0) gain = 1;
+        : name{std::move(o.name)}, most{thousandths(o.max_tokens, "retry_budget_options.max_tokens")},
+          gain{thousandths(o.token_ratio, "retry_budget_options.token_ratio")}, tokens{most} {}
+
+    /// One at least, or the budget could not change.
+    [[nodiscard]] static std::int64_t thousandths(double n, const char* setting) {
+      detail::check_setting(n > 0 && n <= 1e6, setting, n, "a number above zero, at most a million");
+      const auto whole = static_cast<std::int64_t>(n * scale);
+      return whole > 0 ? whole : 1;
     }
+
     std::string name;
     std::int64_t most, gain;
     platform::atomic<std::int64_t> tokens;

@@ -12,6 +12,13 @@ using clock = std::chrono::steady_clock;
 using time_point = clock::time_point;
 using nanoseconds = std::chrono::nanoseconds;
 
+/// `now + d`, a century at most: durations may be of any length, and mean for ever then, but the clock ends some day.
+template <class Duration>
+[[nodiscard]] constexpr time_point time_after(time_point now, Duration d) noexcept {
+  constexpr std::chrono::hours century{24 * 36'525};
+  return now + (d < century ? nanoseconds{d} : nanoseconds{century});
+}
+
 /// Where strategies take the time from, and how they wait. Tests replace it (testing/manual_time.hpp). Usable from any
 /// thread at once; must live as long as the strategies that refer to it.
 class time_source {

@@ -4,7 +4,12 @@
 #include <otlpkit/adapters/redis/options.hpp>
 #include <otlpkit/adapters/redis/reply.hpp>
 #include <otlpkit/core/platform.hpp>
+#include <otlpkit/db/operation_duration.hpp>
 #include <otlpkit/otlpkit.hpp>
+
+#ifndef OTLPKIT_DISABLE
+#include <otlpkit/core/given_fields.hpp>
+#endif
 
 #include <cstddef>
 #include <cstdint>
@@ -15,11 +20,6 @@
 #include <typeinfo>
 
 namespace otlpkit::inline OTLPKIT_ABI::redis::detail {
-
-inline constinit const histogram operation_duration{"db.client.operation.duration",
-                                                    {.unit = "s",
-                                                     .description = "Duration of database client operations",
-                                                     .bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}}};
 
 /// The name of a command in capitals, if it is one: letters, digits and `.`, `_`, `-`, at most 32 of them. What else
 /// somebody sends has no place in a span's name.
@@ -112,18 +112,19 @@ class operation {
     }
   }
 
-  void duration(std::string_view type, std::string_view status) const noexcept {
+  void duration([[maybe_unused]] std::string_view type, [[maybe_unused]] std::string_view status) const noexcept {
+#ifndef OTLPKIT_DISABLE
+    if (!otlpkit::detail::metrics_on()) return;
     const double seconds = static_cast<double>(platform::steady_ns() - started_) / 1e9;
-    const field system{"db.system.name", "redis"}, what{"db.operation.name", name_};
-    const field space{"db.namespace", server_.name_space}, address{"server.address", server_.address};
-    if (type.empty()) {
-      operation_duration.record(seconds, {system, what, space, address});
-    } else if (status.empty()) {
-      operation_duration.record(seconds, {system, what, space, address, {"error.type", type}});
-    } else {
-      operation_duration.record(
-          seconds, {system, what, space, address, {"error.type", type}, {"db.response.status_code", status}});
-    }
+    otlpkit::detail::given_fields{{"db.system.name", "redis"},
+                                  {"db.operation.name", name_},
+                                  {"db.namespace", server_.name_space},
+                                  {"server.address", server_.address},
+                                  {"server.port", server_.port != 0 ? value{server_.port} : value{""}},
+                                  {"error.type", type},
+                                  {"db.response.status_code", status}}
+        .pass_to([seconds](fields all) { db::detail::operation_duration.record(seconds, all); });
+#endif
   }
 
   const server_labels& server_;

@@ -3,6 +3,7 @@
 
 #include <otlpkit/adapters/redis/connection.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -63,9 +64,10 @@ class stream {
   }
 
   /// XREADGROUP: entries that no consumer of the group has got. They stay with this consumer until ack().
-  /// \param wait for how long, if there are none; 0: not at all
+  /// \param wait for how long, if there are none, a day at most; 0: not at all
   std::vector<stream_entry> read(std::string_view group, std::string_view consumer, std::size_t most = 10,
                                  std::chrono::milliseconds wait = {}) {
+    wait = std::min<std::chrono::milliseconds>(wait, std::chrono::hours{24});
     std::vector<argument> words{"XREADGROUP", "GROUP", group, consumer, "COUNT", most};
     if (wait.count() > 0) words.insert(words.end(), {argument{"BLOCK"}, argument{wait.count()}});
     words.insert(words.end(), {argument{"STREAMS"}, argument{key_}, argument{">"}});

@@ -5,6 +5,7 @@
 #include <otlpkit/adapters/redis/stream.hpp>
 #include <otlpkit/messaging/broker.hpp>
 #include <otlpkit/propagation/propagation.hpp>
+#include <otlpkit/resilience/time_source.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -90,8 +91,7 @@ class stream_subscription final : public messaging::subscription {
       own_from_ = mine.empty() ? std::string{} : mine.back().id;
       if (auto got = messages(mine, true); !got.empty()) return got;
     }
-    constexpr std::chrono::milliseconds year = std::chrono::hours{24 * 365};
-    for (const auto end = clock::now() + std::min(wait, year);;) {
+    for (const auto end = resilience::time_after(clock::now(), wait);;) {
       if (auto got = claim(most); !got.empty()) return got;
       // No longer than until something may be claimed again: nobody says when it can.
       const auto now = clock::now();
@@ -109,7 +109,8 @@ class stream_subscription final : public messaging::subscription {
       claim_from_ = claimed.next;
       if (auto got = messages(claimed.entries, true); !got.empty()) return got;
     } while (claim_from_ != "0-0");
-    claim_at_ = clock::now() + std::max(options_.redeliver_after / 2, std::chrono::milliseconds{1});
+    claim_at_ =
+        resilience::time_after(clock::now(), std::max(options_.redeliver_after / 2, std::chrono::milliseconds{1}));
     return {};
   }
 
