@@ -91,6 +91,16 @@ int main(int argc, char** argv) {
   });
   scenario.fault("unknown_order", "A payment needs an order",
                  [&] { scenario.expect_refused("unknown_order", [&] { pay("order-0", {1290}); }); });
+  scenario.fault("order_closed", "An order that was given up is paid no more", [&] {
+    const std::string order = place_order(db, "u-1", {1290});
+    {
+      const shop::untraced not_shown;
+      db.execute("UPDATE orders SET status = 'payment_failed' WHERE id = $1", order);
+    }
+    const auto asked = gateway.requests();
+    scenario.expect_refused("order_closed", [&] { pay(order, {1290}); });
+    scenario.expect(gateway.requests() == asked, "no charge");
+  });
   scenario.fault("invalid_method", "A method there is not, and an amount that is none", [&] {
     scenario.expect_refused("invalid_method", [&] { pay("order-0", {1290}, "barter"); });
     scenario.expect_refused("invalid_amount", [&] { pay("order-0", {-5}); });

@@ -3,6 +3,8 @@
 
 #include "shared/migrations.hpp"
 
+#include <otlpkit/otlpkit.hpp>
+
 #include <unistd.h>
 #include <cstdlib>
 #include <filesystem>
@@ -78,7 +80,15 @@ database::~database() {
 
 database_connection database::open() const {
 #if __has_include(<libpq-fe.h>)
-  if (!url_.empty()) return database_connection{connection_to(url_, place_)};
+  if (!url_.empty()) {
+    try {
+      return database_connection{connection_to(url_, place_)};
+    } catch (const std::exception& e) {  // which request connects is chance: only that it failed is told
+      otlpkit::span_guard span{"CONNECT", {}, {.kind = otlpkit::span_kind::client}};
+      span.record_exception(e);
+      throw;
+    }
+  }
 #endif
   // The path of the file is nobody's business.
   otlpkit::sqlite::connection c{place_, {.busy_timeout_ms = 20'000, .name_space = "shop"}};

@@ -6,6 +6,7 @@
 #include <otlpkit/telemetry.hpp>
 #include <otlpkit/testing/memory_exporter.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -69,15 +70,16 @@ class load_recording {
   [[nodiscard]] std::size_t failures() const { return failures_.size(); }
 
   /// The failures that do not have exactly one root cause, with those they have, a line for each. A root cause is a
-  /// span with status ERROR that no child with status ERROR explains. Attempts that a retry has followed by another one
-  /// explain nothing, nor does an error below a span without one, which has dealt with it.
+  /// span with status ERROR that no child with status ERROR explains, and that says what went wrong, itself or above
+  /// it: that an exception passed by is no cause. Attempts that a retry, or a wait for a lock, has followed by another
+  /// one explain nothing, nor does an error below a span without one, which has dealt with it.
   [[nodiscard]] std::string unclear() const {
     std::string lines;
     for (const auto& [failed, causes] : failures_) {
       if (causes.size() == 1) continue;
       lines += failed->name + " by";
       for (const auto* cause : causes) lines += " " + cause->name + " (" + cause->status_message + ")";
-      lines += "\n";
+      lines += causes.empty() ? " nothing\n" : "\n";
     }
     return lines;
   }
@@ -102,20 +104,37 @@ class load_recording {
     for (const auto& s : spans_) {
       if (!s.is_error() || (!is_request(s) && ids.contains(s.parent_id))) continue;
       failures_.emplace_back(&s, span_list{});
-      for (span_list left{&s}; !left.empty();) {
-        const auto* const next = left.back();
+      std::vector<failed_span> left{{&s, false}};
+      while (!left.empty()) {
+        auto [next, told] = left.back();
         left.pop_back();
-        span_list below = children[next->span_id];
-        std::erase_if(below, [](const auto* one) { return !one->is_error() || was_followed(*one); });
-        if (below.empty()) failures_.back().second.push_back(next);
-        left.insert(left.end(), below.begin(), below.end());
+        told = told || next->event("exception") != nullptr;
+        const span_list& all = children[next->span_id];
+        span_list below = all;
+        std::erase_if(below, [&, in = next](const auto* one) {
+          return !one->is_error() ||
+                 (in->name.starts_with("lock.acquire") ? was_repeated(*one, all) : was_followed(*one));
+        });
+        for (const auto* one : below) left.push_back({one, told});
+        if (below.empty() && (told || next->status_message != "left by an exception"))
+          failures_.back().second.push_back(next);
       }
     }
   }
+  struct failed_span {
+    const otlpkit::testing::span_record* span;
+    bool told;  ///< what the exception was, above it
+  };
   /// Whether it is an attempt, and a retry made another one.
   static bool was_followed(const otlpkit::testing::span_record& attempt) {
     const auto* const handled = attempt.attributes.find("otlpkit.retry.handled");
     return handled != nullptr && *handled == true && !attempt.attributes.contains("otlpkit.retry.stopped_by");
+  }
+  /// Whether the same was done again when it had failed: who waits for a lock asks its store until there is an answer.
+  static bool was_repeated(const otlpkit::testing::span_record& failed, const span_list& siblings) {
+    return std::any_of(siblings.begin(), siblings.end(), [&failed](const auto* other) {
+      return other->name == failed.name && other->start >= failed.end;
+    });
   }
   static bool is_request(const otlpkit::testing::span_record& s) {
     constexpr int consumer = 5;

@@ -53,6 +53,18 @@ TEST_CASE("a failure with one root cause is clear, one with two is not") {
         }) == "1: request by step (no) step (no)\n");
 }
 
+TEST_CASE("that an exception passed by is no cause, unless somebody above says which") {
+  const auto pass_by = [] {
+    OTLPKIT_SPAN("step");
+    throw std::runtime_error{"broken"};
+  };
+  CHECK(told_of([&] {
+          OTLPKIT_SPAN("request");
+          pass_by();
+        }) == "1: request by nothing\n");
+  CHECK(told_of([&] { otlpkit::traced("request", pass_by); }) == "1: ");
+}
+
 TEST_CASE("attempts that were followed by another one explain nothing, the last one does") {
   CHECK(told_of([] {
           OTLPKIT_SPAN("request");

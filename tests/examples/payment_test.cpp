@@ -91,6 +91,8 @@ TEST_CASE("every path of payment has the trace it should have") {
   check("A payment needs an order",
         not_claimed("0 method=credit_card amount=1290 currency=EUR", "unknown_order] !ERROR(there is no order order-0)",
                     "   ├─ SELECT orders\n"));
+  check("An order that was given up", not_claimed("ID method=credit_card amount=1290 currency=EUR",
+                                                  "order_closed] !ERROR(the order is payment_failed)", both_rows));
   check("A method there is not",
         payment("0 method=barter amount=1290 currency=EUR error.type=invalid_method] !ERROR(a payment is by "
                 "credit_card, alipay or wechat)",
