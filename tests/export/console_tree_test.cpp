@@ -144,6 +144,17 @@ TEST_CASE("flush and shutdown print everything and complete every send") {
   }
 }
 
+TEST_CASE("flush prints traces in the order in which they began, not in which they came") {
+  stage s;
+  s.send({{.id = 1, .name = "second", .start = 20, .trace = 1}, {.id = 2, .name = "third", .start = 30, .trace = 2}});
+  s.send({{.id = 3, .name = "first", .start = 10, .trace = 3}});
+  s.console->flush();
+  REQUIRE(s.printed.size() == 3);
+  CHECK(has(s.printed[0], "first"));
+  CHECK(has(s.printed[1], "second"));
+  CHECK(has(s.printed[2], "third"));
+}
+
 TEST_CASE("spans of several services make one tree") {
   stage s;
   s.send({{.id = 1, .name = "GET /", .end = 5}}, "gateway");

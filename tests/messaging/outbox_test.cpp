@@ -64,6 +64,7 @@ TEST_CASE("the page's example: the message is sent once its transaction is commi
   const auto& sent = recorded::only(spans, "send orders");
   const auto& relaying = recorded::only(spans, "outbox.relay orders");
   CHECK(made.kind == 4);
+  CHECK(made.attributes.at("messaging.system") == "outbox");
   CHECK(made.parent_id == wrote.span_id);
   CHECK(sent.parent_id == made.span_id);
   CHECK(sent.trace_id == wrote.trace_id);

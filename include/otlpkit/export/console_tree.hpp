@@ -102,8 +102,9 @@ class console_tree final : public sdk::exporter {
     }
   }
 
-  /// Prints everything held and completes every send.
+  /// Prints everything held, in the order in which the traces began, and completes every send.
   void flush() override {
+    traces_.sort();
     while (!traces_.empty()) print(traces_.take_oldest());
     while (!deliveries_.empty()) {
       const auto oldest = deliveries_.front();

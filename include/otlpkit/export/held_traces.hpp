@@ -65,11 +65,12 @@ struct held_trace {
   std::vector<held_span> spans;
   std::vector<std::string> services;
   std::vector<std::pair<std::shared_ptr<delivery>, std::size_t>> deliveries;
-  time_point last{};         ///< when the latest span came
-  bool local_root = false;   ///< a span without a parent has ended
-  bool remote_root = false;  ///< a span whose parent is in another process has ended
-  bool late = false;         ///< the trace was printed before
-  bool looked = false;       ///< whether parents_known is up to date
+  time_point last{};                 ///< when the latest span came
+  std::uint64_t start = UINT64_MAX;  ///< of the earliest span, Unix nanoseconds
+  bool local_root = false;           ///< a span without a parent has ended
+  bool remote_root = false;          ///< a span whose parent is in another process has ended
+  bool late = false;                 ///< the trace was printed before
+  bool looked = false;               ///< whether parents_known is up to date
   bool parents_known = false;
 
   [[nodiscard]] std::vector<tree_span> views() const {
@@ -95,7 +96,7 @@ struct held_trace {
   }
 };
 
-/// Holds spans by trace, in the order in which the traces began, until it is time to show them.
+/// Holds spans by trace, in the order in which their first spans came, until it is time to show them.
 class held_traces {
  public:
   using time_point = delivery::time_point;
@@ -120,6 +121,7 @@ class held_traces {
     if (trace.deliveries.empty() || trace.deliveries.back().first != from) trace.deliveries.emplace_back(from, 0);
     ++trace.deliveries.back().second;
     trace.last = now;
+    trace.start = std::min(trace.start, span.start_time());
     trace.local_root = trace.local_root || span.parent_id().empty();
     trace.remote_root = trace.remote_root || span.has_remote_parent();
     trace.looked = false;
@@ -127,7 +129,12 @@ class held_traces {
     bytes_ += span.bytes().size();
   }
 
-  /// The trace that began first, finished or not. There must be one.
+  /// Puts the traces into the order in which they began: spans of several threads come thread by thread.
+  void sort() {
+    list_.sort([](const held_trace& a, const held_trace& b) { return a.start < b.start; });
+  }
+
+  /// The first trace, finished or not. There must be one.
   [[nodiscard]] held_trace take_oldest() { return take(list_.begin()); }
 
   /// The first trace that need not wait any longer.

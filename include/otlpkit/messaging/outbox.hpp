@@ -28,6 +28,7 @@ struct outbox_message {
 
 struct outbox_options {
   std::string table = "otlpkit_outbox";
+  std::string system = "outbox";     ///< messaging.system where a message is made; better the broker's, if it is known
   detail::unix_clock now = nullptr;  ///< nullptr: the system's clock
 };
 
@@ -84,12 +85,13 @@ namespace detail {
 
 /// The span that makes a message: what is sent, and whoever receives it, refers to it. Messages that come from
 /// elsewhere keep the context they have.
-inline void create_context([[maybe_unused]] outbox_message& m) {
+inline void create_context([[maybe_unused]] outbox_message& m, [[maybe_unused]] const std::string& system) {
 #ifndef OTLPKIT_DISABLE
   if (extract(m.headers).valid()) return;
   const span made{"create " + m.destination,
                   {{"messaging.operation.name", "create"},
                    {"messaging.operation.type", "create"},
+                   {"messaging.system", system},
                    {"messaging.destination.name", m.destination}},
                   {.kind = span_kind::producer}};
   inject(m.headers, made.context(), current_baggage());
@@ -112,7 +114,7 @@ class outbox {
  public:
   /// Throws config_error for a table that has no possible name.
   explicit outbox(outbox_options options = {})
-      : now_{options.now != nullptr ? options.now : detail::system_unix_ms},
+      : now_{options.now != nullptr ? options.now : detail::system_unix_ms}, system_{std::move(options.system)},
         insert_{
             "INSERT INTO " + detail::checked_table(options.table) +
             " (destination, message_key, body, headers, created_at, available_at) VALUES ($1, $2, $3, $4, $5, $5)"} {}
@@ -121,7 +123,7 @@ class outbox {
   /// within the transaction, on its connection. Over a connection that is awaited this is awaited, too.
   template <db::connection Connection>
   decltype(auto) write(db::traced_db<Connection>& db, outbox_message m) const {
-    detail::create_context(m);
+    detail::create_context(m, system_);
     const std::string headers = detail::encode_headers(m.headers);
     if (m.key.size() > longest_key) m.key = detail::stored_hash(m.key);
     return db.execute(insert_, m.destination, detail::bytes_of(m.key), detail::bytes_of(m.body),
@@ -132,6 +134,7 @@ class outbox {
   static constexpr std::size_t longest_key = 256;  // an index takes no rows of any size; for the order a hash will do
 
   detail::unix_clock now_;
+  std::string system_;
   std::string insert_;
 };
 
