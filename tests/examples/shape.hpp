@@ -97,7 +97,7 @@ struct scenario_run {
   [[nodiscard]] std::string trees(std::string_view title) const {
     std::string out = whole_trees(title);
     if (out.find("db.system.name=redis") != std::string::npos) out = without_redis(out);
-    while (out.ends_with("\n\n")) out.pop_back();  // a trace of such a command alone
+    out = std::regex_replace(out, std::regex{"^\n+|\n(?=\n\n)|\n(?=\n$)"}, "");  // traces of such commands alone
     for (const auto& [varies, instead] :
          {std::pair{" \\[(db\\.system\\.name|http\\.request\\.method|otlpkit\\.lock\\.)[^\n]*\\]", ""},
           std::pair{"on_retry \\[[^\n]*\\]", "on_retry"}, std::pair{"(db_query_time|age)_ms=[0-9.e+-]+", "$1_ms=T"},

@@ -307,12 +307,12 @@ TEST_CASE(
   CHECK(out.metric("otlpkit.circuit.calls").at("otlpkit.circuit.name=ml,otlpkit.circuit.outcome=slow") == 1);
 
   {
-    const otlpkit::span_guard span{"isolated"};
+    const otlpkit::span_guard span{"caller isolated"};
     t.breaker.isolate();
     CHECK(rejects(t.breaker));
   }
   spans = out.spans();
-  CHECK(recorded::only(spans, "isolated").events.at(1).attributes.at("error.type") == "isolated_circuit");
+  CHECK(recorded::only(spans, "caller isolated").events.at(1).attributes.at("error.type") == "isolated_circuit");
   t.breaker.reset();
 
   {
