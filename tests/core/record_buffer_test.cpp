@@ -24,6 +24,10 @@ TEST_CASE("a thread keeps spare buffers only while its exit hook will free them"
   std::thread{[] {
     use_and_release();
     CHECK(spare().head == nullptr);  // this thread may never record, and would leak them
+    detail::arm_thread_exit();       // there is no hook yet
+    use_and_release();
+    CHECK(spare().head == nullptr);
+    detail::set_up_process();
     detail::arm_thread_exit();
     use_and_release();
     CHECK(spare().head != nullptr);
@@ -38,6 +42,7 @@ TEST_CASE("a thread keeps spare buffers only while its exit hook will free them"
 }
 
 TEST_CASE("a thread keeps so many spare buffers and no more") {
+  detail::set_up_process();
   std::thread{[] {
     detail::arm_thread_exit();
     {

@@ -205,10 +205,9 @@ inline void join_process(participant& p) noexcept {
   }
 }
 
-/// on_thread_exit() will run on this thread.
+/// on_thread_exit() will run on this thread, once set_up_process() was called.
 inline void arm_thread_exit() noexcept {
-  global_runtime.thread_exit.arm(&global_runtime);
-  this_thread_slabs.open();
+  if (global_runtime.thread_exit.arm(&global_runtime)) this_thread_slabs.open();
 }
 
 OTLPKIT_COLD inline context_slot& set_up_thread() noexcept {

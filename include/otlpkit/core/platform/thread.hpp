@@ -50,9 +50,10 @@ class thread_exit_hook {
 #endif
   }
 
-  void arm(void* argument) const noexcept {
+  /// For the thread that calls. \return whether the function will be called
+  bool arm(void* argument) const noexcept {
 #if OTLPKIT_POSIX
-    if (created_) ::pthread_setspecific(key_, argument);
+    return created_ && ::pthread_setspecific(key_, argument) == 0;
 #else
     struct guard {
       callback call = nullptr;
@@ -64,6 +65,7 @@ class thread_exit_hook {
     static thread_local guard on_exit;
     on_exit.call = callback_;
     on_exit.argument = argument;
+    return created_;
 #endif
   }
 
