@@ -4,6 +4,7 @@
 #include "shared/load.hpp"
 #include "shared/run.hpp"
 #include "shared/sha256.hpp"
+#include "support/sanitized.hpp"
 #include "video_upload/surroundings.hpp"
 
 #include <doctest/doctest.h>
@@ -162,7 +163,7 @@ TEST_CASE("a video is never in memory: 64 MiB arrive whole, and the process grow
   CHECK(kept.size == 64 << 20);
   CHECK(kept.sha256 == video::sha256_of_file(film.path()));
   MESSAGE("grown by ", peak_kib() - before, " KiB");
-  CHECK(peak_kib() - before < 8 * 1024);
+  CHECK((OTLPKIT_TEST_SANITIZED || peak_kib() - before < 8 * 1024));  // a sanitizer's allocator keeps what was freed
 }
 
 TEST_CASE("1,120 uploads of 16 clients: record, object, transcoding and telemetry of each are the same") { run(false); }
