@@ -130,11 +130,17 @@ inline const otlpkit::testing::span_record& named(const std::vector<otlpkit::tes
   return *found;
 }
 
+/// Threads of a pool that post to `io` may still be in it when the work has ended: then `io` must outlive the pool.
+template <class F>
+void run_one(asio::io_context& io, F work, int threads = 1) {
+  std::exception_ptr failure;
+  otlpkit::co_spawn(io, std::move(work), [&failure](std::exception_ptr e) { failure = e; });
+  io.restart();
+  run_on(io, threads);
+  if (failure) std::rethrow_exception(failure);
+}
 template <class F>
 void run_one(F work, int threads = 1) {
   asio::io_context io;
-  std::exception_ptr failure;
-  otlpkit::co_spawn(io, std::move(work), [&failure](std::exception_ptr e) { failure = e; });
-  run_on(io, threads);
-  if (failure) std::rethrow_exception(failure);
+  run_one(io, std::move(work), threads);
 }

@@ -159,7 +159,7 @@ TEST_CASE("a lock that is held elsewhere, a store that blocks, and cancelling wh
   otlpkit::offloaded awaited{pool, store};
   async_distributed_lock locks{awaited, {.name = "busy", .max_wait = 0s, .poll_interval = 1ms}};
   bool busy = false, aborted = false;
-  run_one([&]() -> awaitable<void> {
+  run_one(io, [&]() -> awaitable<void> {
     auto held = co_await locks.acquire("a");
     const bool none = !(co_await locks.try_acquire("a"));
     EXPECT(none && held.valid());

@@ -84,12 +84,12 @@ TEST_CASE("of many coroutines with one key, on many threads, one runs and all ge
   recorded out;
   support::recording::queue(std::size_t{64} << 20, 200'000);
   memory_idempotency_store store;
+  asio::io_context io;
   asio::thread_pool pool{1};
   offloaded_idempotency_store blocking{pool, store};
   async_idempotency_guard guard{store, {.name = "async"}};
   async_idempotency_guard offloaded{blocking, {.name = "async"}};
   std::atomic<int> runs{0}, replayed{0};
-  asio::io_context io;
   for (int i = 0; i < 100; ++i) {
     otlpkit::co_spawn(
         io,
@@ -159,9 +159,10 @@ TEST_CASE("the page's example: an awaited saga is undone in reverse, and resumed
       .step("hotel", act("hotel"), act("undo hotel"))
       .step("car", act("car"));
   memory_saga_journal journal;
+  asio::io_context io;
   asio::thread_pool pool{1};
   offloaded_saga_journal blocking{pool, journal};
-  run_one([&]() -> awaitable<void> {
+  run_one(io, [&]() -> awaitable<void> {
     trip fine, unlucky;
     co_await book.run(fine, blocking, "1");
     EXPECT(fine.done == names{"flight", "hotel", "car"});

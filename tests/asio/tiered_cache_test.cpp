@@ -205,7 +205,7 @@ TEST_CASE("awaitable levels, refresh ahead, stale values and negative entries ar
     EXPECT(set && erased && !texts.get("c"));
     ++done;
   };
-  run_one(work);
+  run_one(io, work);
   CHECK(done == 1);
   CHECK(counted.wrong == 0);
   static_cast<void>(out.spans());
