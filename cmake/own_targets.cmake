@@ -3,6 +3,9 @@ if(PROJECT_IS_TOP_LEVEL)
   add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
   add_compile_definitions(BOOST_ASIO_NO_DEPRECATED)  # stay clear of what Asio is about to drop
   set(CMAKE_CXX_EXTENSIONS OFF)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(--param=ggc-min-heapsize=1000000)  # no garbage collection below 1 GB: a tenth of the time
+  endif()
 
   find_program(OTLPKIT_CCACHE ccache)
   if(OTLPKIT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

@@ -21,7 +21,7 @@ packages_of() {
       packages_of prometheus ;;
     prometheus) say prometheus ;;
     benchmarks) say "${build[@]}" libbenchmark-dev ;;
-    clang) say clang clang-rt ;;
+    clang) say clang clang-rt lld ;;
     lint) say clang-format-14 clang-tidy ;;
     services) say postgresql-15 libpq-dev redis-server libhiredis-dev ;;
     *) die "no package group called $1" ;;

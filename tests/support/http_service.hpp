@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -109,6 +110,13 @@ struct fixture {
     return asio::co_spawn(io, client.get(url(path), ""), asio::use_future).get();
   }
 
+  /// Whether a request fails with this. The error stays on the thread that has it: ThreadSanitizer does not see
+  /// libstdc++ count who still holds an exception.
+  template <class Error>
+  std::future<bool> fails(std::string target) {
+    return asio::co_spawn(io, failing<Error>(std::move(target)), asio::use_future);
+  }
+
   [[nodiscard]] tcp::socket connect() {
     tcp::socket s{raw};
     s.connect(at);
@@ -140,6 +148,16 @@ struct fixture {
     }
     support::emitted(all);
     return all;
+  }
+
+  template <class Error>
+  asio::awaitable<bool> failing(std::string target) {
+    try {
+      static_cast<void>(co_await client.get(target));
+    } catch (const Error&) {
+      co_return true;
+    }
+    co_return false;
   }
 
   support::recording recording;

@@ -1,1 +1,0 @@
-#include <otlpkit/http/src.hpp>

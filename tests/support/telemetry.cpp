@@ -1,1 +1,0 @@
-#include <otlpkit/src.hpp>
