@@ -83,9 +83,11 @@ database_connection database::open() const {
   if (!url_.empty()) {
     try {
       return database_connection{connection_to(url_, place_)};
-    } catch (const std::exception& e) {  // which request connects is chance: only that it failed is told
-      otlpkit::span_guard span{"CONNECT", {}, {.kind = otlpkit::span_kind::client}};
+    } catch (const otlpkit::db::error& e) {  // which request connects is chance: only that it failed is told
+      otlpkit::span_guard span{
+          "CONNECT", {{"db.response.status_code", e.status_code()}}, {.kind = otlpkit::span_kind::client}};
       span.record_exception(e);
+      span.fail(e.status_code(), e.what());
       throw;
     }
   }

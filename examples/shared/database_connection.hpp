@@ -39,7 +39,7 @@ class database_connection {
     if (fault_ == commit_fault::none || sql != "COMMIT") return there();
     if (fault_ == commit_fault::answer_lost) there();
     lost_ = true;
-    throw otlpkit::db::error{"08006", "the connection to the database is lost"};
+    throw otlpkit::db::error{"08007", "COMMIT was not answered, it may have taken place"};  // as adapters say it
   }
   void run_script(const std::string& sql) {
     std::visit([&](auto& c) { c.run_script(sql); }, one_);

@@ -104,7 +104,7 @@ transfer_result execute_transfer(const transfer_request& wanted, const transfer_
   try {
     transaction.commit();
   } catch (const otlpkit::db::error& e) {
-    if (!is_connection_failure(e)) throw;
+    if (!is_outcome_unknown(e)) throw;
     OTLPKIT_FAIL("outcome_unknown", "no answer to COMMIT");
     throw outcome_unknown{result.transaction_id};
   }

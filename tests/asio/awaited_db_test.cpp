@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include <otlpkit/asio/co_spawn.hpp>
 #include <otlpkit/asio/traced_db.hpp>
 
 #include <doctest/doctest.h>
 
 #include "db/recording.hpp"
+#include "support/run_awaitable.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/use_future.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +20,7 @@ namespace asio = boost::asio;
 using otlpkit::db::parameter;
 using otlpkit::db::parameters;
 using otlpkit::db::traced_db;
+using support::run;
 
 namespace {
 
@@ -47,14 +46,6 @@ struct awaited_remote {
     co_return static_cast<std::int64_t>(count) / 2;
   }
 };
-
-template <class Awaitable>
-auto run(Awaitable work) {
-  asio::io_context io;
-  auto done = otlpkit::co_spawn(io, std::move(work), asio::use_future);
-  io.run();
-  return done.get();
-}
 
 }  // namespace
 

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include "support/run_awaitable.hpp"
+
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -21,6 +23,7 @@
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
+using support::run;
 
 namespace {
 
@@ -39,14 +42,6 @@ struct factory {
     co_return connection{++*made};
   }
 };
-
-template <class F>
-auto run(F&& fn) {
-  asio::io_context io;
-  auto done = otlpkit::co_spawn(io, std::forward<F>(fn), asio::use_future);
-  io.run();
-  return done.get();
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 
 #include "support/metric_points.hpp"
 
+#include <otlpkit/db/errors.hpp>
 #include <otlpkit/telemetry.hpp>
 #include <otlpkit/testing/memory_exporter.hpp>
 
@@ -72,7 +73,8 @@ class load_recording {
   /// The failures that do not have exactly one root cause, with those they have, a line for each. A root cause is a
   /// span with status ERROR that no child with status ERROR explains, and that says what went wrong, itself or above
   /// it: that an exception passed by is no cause. Attempts that a retry, or a wait for a lock, has followed by another
-  /// one explain nothing, nor does an error below a span without one, which has dealt with it.
+  /// one explain nothing, nor does an error below a span without one, which has dealt with it. A database that is
+  /// gone is one cause, however often a request meets that.
   [[nodiscard]] std::string unclear() const {
     std::string lines;
     for (const auto& [failed, causes] : failures_) {
@@ -119,6 +121,9 @@ class load_recording {
         if (below.empty() && (told || next->status_message != "left by an exception"))
           failures_.back().second.push_back(next);
       }
+      bool known = false;
+      std::erase_if(failures_.back().second,
+                    [&known](const auto* cause) { return is_outage(*cause) && std::exchange(known, true); });
     }
   }
   struct failed_span {
@@ -135,6 +140,10 @@ class load_recording {
     return std::any_of(siblings.begin(), siblings.end(), [&failed](const auto* other) {
       return other->name == failed.name && other->start >= failed.end;
     });
+  }
+  static bool is_outage(const otlpkit::testing::span_record& s) {
+    const auto* const code = s.attributes.find("db.response.status_code");
+    return code != nullptr && is_connection_failure(otlpkit::db::error{code->as_string(), {}});
   }
   static bool is_request(const otlpkit::testing::span_record& s) {
     constexpr int consumer = 5;

@@ -80,6 +80,31 @@ TEST_CASE("attempts that were followed by another one explain nothing, the last 
         }) == "1: request by call (no) call (no)\n");
 }
 
+TEST_CASE("a database that is gone is one cause, however often a request meets that, and no excuse for others") {
+  const auto statement = [](const char* code) {
+    otlpkit::span_guard span{"statement", {{"db.response.status_code", code}}};
+    span.fail(code, code);
+  };
+  CHECK(told_of([&] {
+          OTLPKIT_SPAN("request");
+          statement("08006");
+          statement("57P01");
+          OTLPKIT_FAIL("broken", "no");
+        }) == "1: ");
+  CHECK(told_of([&] {
+          OTLPKIT_SPAN("request");
+          statement("08006");
+          fail("step");
+          OTLPKIT_FAIL("broken", "no");
+        }) == "1: request by step (no) statement (08006)\n");
+  CHECK(told_of([&] {
+          OTLPKIT_SPAN("request");
+          statement("23505");
+          statement("23505");
+          OTLPKIT_FAIL("broken", "no");
+        }) == "1: request by statement (23505) statement (23505)\n");
+}
+
 TEST_CASE("an error that somebody has dealt with is no failure, and work that nobody waits for is one of its own") {
   CHECK(told_of([] {
           OTLPKIT_SPAN("request");

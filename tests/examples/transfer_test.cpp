@@ -76,8 +76,8 @@ TEST_CASE("a COMMIT without an answer is in doubt, and what the database tells l
   CHECK(run.status == 0);
   const std::string in_doubt = transfer("from_account=a-1001 to_account=a-1002 amount=100",
                                         " error.type=outcome_unknown] !ERROR(no answer to COMMIT)", {locked, moved, R"(
-    └─ COMMIT !ERROR(the connection to the database is lost)
-          · exception otlpkit::db::error: the connection to the database is lost
+    └─ COMMIT !ERROR(COMMIT was not answered, it may have taken place)
+          · exception otlpkit::db::error: COMMIT was not answered, it may have taken place
   )"});
   CHECK(short_diff(run, "No answer to COMMIT", in_doubt + "\n" + in_doubt + R"(
 transfer.settle [transaction_id=transfer-ID]

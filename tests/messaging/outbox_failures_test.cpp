@@ -4,8 +4,6 @@
 #include <otlpkit/adapters/sqlite.hpp>
 #include <otlpkit/messaging/outbox_relay.hpp>
 
-#include <otlpkit/testing/manual_time.hpp>
-
 #include <doctest/doctest.h>
 
 #include "outbox_fixture.hpp"
@@ -13,8 +11,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -53,7 +53,10 @@ TEST_CASE("run() sends though the backlog cannot be measured, and says what fail
   struct once : otlpkit::resilience::time_source {
     std::stop_source& stop;
     explicit once(std::stop_source& s) : stop{s} {}
-    void sleep_for(otlpkit::resilience::nanoseconds) override { stop.request_stop(); }
+    otlpkit::resilience::nanoseconds timer_for(otlpkit::resilience::nanoseconds) override {
+      stop.request_stop();
+      return {};
+    }
   } waits{stop};
   c.relay({.name = "unmeasured", .time = &waits}).run(stop.get_token());
   static_cast<void>(otlpkit::on_diagnostic(before));
@@ -67,14 +70,15 @@ TEST_CASE("run() sends though the backlog cannot be measured, and says what fail
 TEST_CASE("run() goes on over failures of the database, and ends when it is asked to") {
   outbox_case c;
   c.write("k", "1");
-  otlpkit::testing::manual_time time;
-  auto relay = c.relay({.time = &time});
   std::stop_source stop;
   c.db.wrapped().fails_at = "RETURNING";
   int calls = 0;
   struct counting : otlpkit::resilience::time_source {
     std::function<void()> each;
-    void sleep_for(otlpkit::resilience::nanoseconds) override { each(); }
+    otlpkit::resilience::nanoseconds timer_for(otlpkit::resilience::nanoseconds) override {
+      each();
+      return {};
+    }
   } waits;
   waits.each = [&] {
     if (++calls == 2) c.db.wrapped().fails_at = "\x01";
@@ -83,6 +87,23 @@ TEST_CASE("run() goes on over failures of the database, and ends when it is aske
   c.relay({.time = &waits}).run(stop.get_token());
   CHECK(c.producer.bodies() == "1");
   CHECK(calls == 4);
+}
+
+TEST_CASE("being asked to stop ends the waiting of run(), too") {
+  outbox_case c;
+  struct watched : otlpkit::resilience::time_source {
+    std::promise<void> waits;
+    otlpkit::resilience::nanoseconds timer_for(otlpkit::resilience::nanoseconds d) override {
+      waits.set_value();
+      return d;
+    }
+  } time;
+  auto relay = c.relay({.poll_interval = 60s, .time = &time});
+  std::stop_source stop;
+  const auto over = std::async(std::launch::async, [&] { relay.run(stop.get_token()); });
+  time.waits.get_future().wait();
+  stop.request_stop();
+  CHECK(over.wait_for(20s) == std::future_status::ready);
 }
 
 TEST_CASE("delays of years are no delays in the past") {

@@ -13,6 +13,7 @@
 #include <doctest/doctest.h>
 
 #include "messaging/outbox_checks.hpp"
+#include "support/run_awaitable.hpp"
 #include "support/server_process.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -34,6 +35,7 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using namespace otlpkit::messaging;
 using asio::awaitable;
+using support::run;
 using steady = std::chrono::steady_clock;
 
 namespace {
@@ -58,13 +60,6 @@ awaitable<store> connect(std::string url, const otlpkit::postgres::options& o) {
 }
 store_pool connections(const otlpkit::db::pool_options& size, const otlpkit::postgres::options& o = patient) {
   return store_pool{[url = server().url(), &o] { return connect(url, o); }, size};
-}
-
-void run(auto fn) {
-  asio::io_context io;
-  auto done = otlpkit::co_spawn(io, std::move(fn), asio::use_future);
-  io.run();
-  done.get();
 }
 
 /// How a statement on a connection of the pool ends.

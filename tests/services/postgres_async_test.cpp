@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "db/recording.hpp"
+#include "support/run_awaitable.hpp"
 #include "support/server_process.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -28,6 +29,7 @@ using namespace std::chrono_literals;
 using otlpkit::db::lease;
 using otlpkit::db::traced_db;
 using otlpkit::postgres::async_connection;
+using support::run;
 
 namespace {
 
@@ -47,15 +49,6 @@ asio::awaitable<store> connect() {
 asio::awaitable<store> connect(const otlpkit::postgres::options& o) {
   auto c = co_await async_connection::connect(server().url(), o);
   co_return store{std::move(c)};
-}
-
-/// Runs a coroutine to its end, on this thread.
-template <class F>
-auto run(F&& fn) {
-  asio::io_context io;
-  auto done = otlpkit::co_spawn(io, std::forward<F>(fn), asio::use_future);
-  io.run();
-  return done.get();
 }
 
 /// The SQLSTATE that an awaitable fails with.

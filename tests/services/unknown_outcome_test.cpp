@@ -9,12 +9,11 @@
 #include <doctest/doctest.h>
 
 #include "db/recording.hpp"
+#include "support/run_awaitable.hpp"
 #include "support/server_process.hpp"
 #include "support/severing_proxy.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_future.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -27,6 +26,7 @@ using namespace std::chrono_literals;
 using otlpkit::db::is_outcome_unknown;
 using otlpkit::db::traced_db;
 using otlpkit::testing::only;
+using support::run;
 using fate = support::severing_proxy::fate;
 
 namespace {
@@ -68,14 +68,6 @@ asio::awaitable<ended> awaited(std::uint16_t port, std::string insert) {
     co_return ended{std::string{e.status_code()}, is_outcome_unknown(e), db.broken()};
   }
   co_return ended{};
-}
-
-template <class T>
-T run(asio::awaitable<T> work) {
-  asio::io_context io;
-  auto done = otlpkit::co_spawn(io, std::move(work), asio::use_future);
-  io.run();
-  return done.get();
 }
 
 }  // namespace

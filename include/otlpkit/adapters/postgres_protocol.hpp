@@ -296,7 +296,7 @@ class answers {
 /// The number of rows a statement changed; 0 for one that changes none. Throws for a COMMIT that committed nothing: the
 /// server answers that with success.
 [[nodiscard]] inline std::int64_t changed_by(PGresult* r, std::string_view sql) {
-  if (commits(sql) && std::string_view{::PQcmdStatus(r)} == "ROLLBACK")
+  if (std::string_view{::PQcmdStatus(r)} == "ROLLBACK" && commits(sql))
     throw error{"25P02", "COMMIT rolled back: a statement of the transaction had failed"};
   if (::PQresultStatus(r) == PGRES_TUPLES_OK && std::string_view{::PQcmdStatus(r)}.starts_with("SELECT")) return 0;
   return std::strtoll(::PQcmdTuples(r), nullptr, 10);

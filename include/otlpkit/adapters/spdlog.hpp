@@ -25,9 +25,9 @@ namespace otlpkit::inline OTLPKIT_ABI {
 ///     auto sink = std::make_shared<otlpkit::spdlog_sink>();
 ///     spdlog::default_logger()->sinks().push_back(sink);
 ///
-/// The logger's name is the instrumentation scope; for a logger without one it is "spdlog". Thread-safe, so it needs
-/// no _mt and _st forms. An asynchronous logger calls it from another thread,
-/// where the caller's span is not current: its records belong to no span. Without telemetry it does nothing.
+/// The logger's name is the instrumentation scope; for a logger without one it is "spdlog". Thread-safe, so it needs no
+/// _mt and _st forms. An asynchronous logger calls it from another thread, where the caller's span is not current: its
+/// records belong to no span. Without telemetry it does nothing.
 class spdlog_sink final : public spdlog::sinks::sink {
  public:
   /// Names of loggers that get a scope of their own; those beyond share that of the sink.

@@ -3,6 +3,7 @@
 
 #include <otlpkit/cache/memory_cache.hpp>
 #include <otlpkit/cache/tiered_telemetry.hpp>
+#include <otlpkit/core/immortal.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -258,7 +259,7 @@ class tiered_core {
   }
 
   void observe([[maybe_unused]] observer& out) const {
-    const auto& all = tiered_instruments::all();
+    const auto& all = otlpkit::detail::immortal<tiered_instruments>();
     const field name{"otlpkit.cache.name", telemetry.name()};
     out.observe(all.entries, static_cast<std::int64_t>(l1_.size()), {name});
     out.observe(all.evictions, static_cast<std::int64_t>(l1_.evictions()),

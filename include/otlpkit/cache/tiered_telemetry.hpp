@@ -22,7 +22,7 @@ inline constinit const histogram load_duration{"otlpkit.cache.load.duration",
 inline constinit const counter<std::int64_t> tiered_errors{
     "otlpkit.cache.errors", {.unit = "{error}", .description = "Calls on a level of a cache that failed"}};
 
-/// The instruments that are asked. Never destroyed: caches may be among the last things to go.
+/// The instruments that are asked.
 struct tiered_instruments {
   observable_up_down_counter<std::int64_t> entries{"otlpkit.cache.entries",
                                                    {.unit = "{entry}", .description = "Entries held in the process"}};
@@ -30,11 +30,6 @@ struct tiered_instruments {
                                              {.unit = "{entry}", .description = "Entries that left, by why"}};
   observable_up_down_counter<std::int64_t> loads{"otlpkit.cache.inflight_loads",
                                                  {.unit = "{load}", .description = "Loads under way"}};
-
-  [[nodiscard]] static const tiered_instruments& all() {
-    static const auto* const instruments = new tiered_instruments;
-    return *instruments;
-  }
 };
 
 /// What a tiered cache says of itself on spans and in counters.

@@ -72,8 +72,9 @@ class error : public std::runtime_error {
   return (number & 0xFF) == 5 || (number & 0xFF) == 6;
 }
 
-/// Whether the connection could not be made, or broke: then it is not known whether the database did what it was asked.
-/// SQLSTATE class 08, and 57P01 to 57P03 (the server shuts down, starts, or one of its processes has crashed).
+/// Whether the connection could not be made, or broke. Outside of transactions it is not known then whether the
+/// database did what it was asked; an open transaction is undone, unless is_outcome_unknown(). SQLSTATE class 08, and
+/// 57P01 to 57P03 (the server shuts down, starts, or one of its processes has crashed).
 [[nodiscard]] inline bool is_connection_failure(const error& e) noexcept {
   const std::string_view code = e.status_code();
   return code.size() == 5 && (code.substr(0, 2) == "08" || code.substr(0, 4) == "57P0");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/immortal.hpp>
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/resilience/rejected_error.hpp>
 
@@ -215,11 +216,6 @@ struct pool_instruments {
                                    {.unit = "{connection}", .description = "Connections at most"}};
   observable_up_down_counter<> pending{"db.client.connection.pending_requests",
                                        {.unit = "{request}", .description = "Requests that wait for a connection"}};
-
-  [[nodiscard]] static const pool_instruments& all() {
-    static const pool_instruments* const made = new pool_instruments;  // pools may outlive static objects
-    return *made;
-  }
 };
 
 /// The core of a pool with its telemetry, shared with the connections it gave out.
@@ -255,7 +251,7 @@ class pool_state {
 
  private:
   void observe(auto& out) const {
-    const auto& all = pool_instruments::all();
+    const auto& all = otlpkit::detail::immortal<pool_instruments>();
     const pool_counts now = core.counts();
     const pool_options& o = core.options();
     const auto number = [](std::size_t n) { return static_cast<std::int64_t>(n); };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/immortal.hpp>
 #include <otlpkit/messaging/batch_queue.hpp>
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/propagation/deadline.hpp>
@@ -69,12 +70,6 @@ struct batcher_gauges {
                                        {.unit = "{item}", .description = "Items that may wait: the high watermark"}};
   observable_gauge<std::int64_t> pressure{
       "otlpkit.batcher.pressure", {.unit = "1", .description = "1 from the high watermark down to the low one"}};
-
-  /// Never destroyed: batchers of static storage are observed until the process ends.
-  [[nodiscard]] static const batcher_gauges& all() {
-    static const auto* const made = new batcher_gauges;
-    return *made;
-  }
 };
 
 /// Text has its length in bytes, all else its own size.
@@ -323,7 +318,7 @@ class batcher_core {
       queued = queue_.size();
       pressure = queue_.pressure();
     }
-    const auto& all = batcher_gauges::all();
+    const auto& all = otlpkit::detail::immortal<batcher_gauges>();
     const field name{"otlpkit.batcher.name", options.name};
     out.observe(all.queued, static_cast<std::int64_t>(queued), {name});
     out.observe(all.limit, static_cast<std::int64_t>(options.high_watermark), {name});

@@ -4,11 +4,14 @@
 #include <otlpkit/db/transaction.hpp>
 #include <otlpkit/messaging/outbox_run.hpp>
 #include <otlpkit/resilience/settled.hpp>
+#include <otlpkit/resilience/time_source.hpp>
 
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -53,9 +56,11 @@ class outbox_relay {
     }
   }
 
-  /// Goes on until asked to stop. Errors of the database are on the spans and in the diagnostics, and it tries again
-  /// after poll_interval.
+  /// Goes on until asked to stop, which ends its waiting, too. Errors of the database are on the spans and in the
+  /// diagnostics, and it tries again after poll_interval.
   void run(const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any waiting;  // for nothing but the stop
     std::optional<resilience::time_point> measured;
     while (!stop.stop_requested()) {
       bool more = false;
@@ -69,7 +74,11 @@ class outbox_relay {
       } catch (...) {
         core_.report(std::current_exception());
       }
-      if (!more && !stop.stop_requested()) core_.time.sleep_for(core_.options.poll_interval);
+      if (more || stop.stop_requested()) continue;
+      const auto until =
+          resilience::time_after(resilience::clock::now(), core_.time.timer_for(core_.options.poll_interval));
+      std::unique_lock lock{mutex};
+      waiting.wait_until(lock, stop, until, [] { return false; });
     }
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/immortal.hpp>
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/propagation/deadline.hpp>
 #include <otlpkit/resilience/bulkhead_queue.hpp>
@@ -41,12 +42,6 @@ struct bulkhead_gauges {
                                         {.unit = "{call}", .description = "Calls that wait"}};
   observable_gauge<std::int64_t> limit{"otlpkit.bulkhead.limit",
                                        {.unit = "{call}", .description = "Calls that may be under way at once"}};
-
-  /// Never destroyed: bulkheads of static storage are observed until the process ends.
-  [[nodiscard]] static const bulkhead_gauges& all() {
-    static const auto* const made = new bulkhead_gauges;
-    return *made;
-  }
 };
 
 /// A call that waits. admitted() is called under the lock of the bulkhead.
@@ -113,7 +108,7 @@ class bulkhead_state {
   void observe([[maybe_unused]] observer& out) {
 #ifndef OTLPKIT_DISABLE
     const auto [active, queued] = active_and_queued();
-    const auto& all = bulkhead_gauges::all();
+    const auto& all = otlpkit::detail::immortal<bulkhead_gauges>();
     const field name{"otlpkit.bulkhead.name", std::string_view{options.name}};
     out.observe(all.active, static_cast<std::int64_t>(active), {name});
     out.observe(all.queued, static_cast<std::int64_t>(queued), {name});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/core/diagnostics.hpp>
+#include <otlpkit/core/immortal.hpp>
 #include <otlpkit/core/platform.hpp>
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/resilience/circuit_machine.hpp>
@@ -25,17 +26,12 @@ namespace detail {
 inline constinit const counter<std::int64_t> circuit_calls{
     "otlpkit.circuit.calls", {.unit = "{call}", .description = "Calls through circuit breakers, by how they ended"}};
 
-// Never destroyed: circuits of static storage are observed until the process ends.
-[[nodiscard]] inline const observable_gauge<std::int64_t>& circuit_state_gauge() {
-  static const auto& g = *new observable_gauge<std::int64_t>{
-      "otlpkit.circuit.state", {.description = "1 for the state a circuit is in, 0 for the others"}};
-  return g;
-}
-[[nodiscard]] inline const observable_gauge<double>& circuit_ratio_gauge() {
-  static const auto& g = *new observable_gauge<double>{
-      "otlpkit.circuit.failure_ratio", {.unit = "1", .description = "Share of failures in the window of a circuit"}};
-  return g;
-}
+struct circuit_gauges {
+  observable_gauge<std::int64_t> state{"otlpkit.circuit.state",
+                                       {.description = "1 for the state a circuit is in, 0 for the others"}};
+  observable_gauge<double> failure_ratio{"otlpkit.circuit.failure_ratio",
+                                         {.unit = "1", .description = "Share of failures in the window of a circuit"}};
+};
 
 /// What all handles to one breaker share.
 class circuit {
@@ -150,14 +146,15 @@ class circuit {
 
   void observe([[maybe_unused]] observer& out) noexcept {
 #ifndef OTLPKIT_DISABLE
+    const auto& all = otlpkit::detail::immortal<circuit_gauges>();
     const std::string_view name = options.name;
     const circuit_state now_in = state();
     for (std::size_t i = 0; i < circuit_states; ++i) {
       const auto s = static_cast<circuit_state>(i);
-      out.observe(circuit_state_gauge(), std::int64_t{s == now_in},
+      out.observe(all.state, std::int64_t{s == now_in},
                   {{"otlpkit.circuit.name", name}, {"otlpkit.circuit.state", to_string(s)}});
     }
-    out.observe(circuit_ratio_gauge(), counts().failure_ratio(), {{"otlpkit.circuit.name", name}});
+    out.observe(all.failure_ratio, counts().failure_ratio(), {{"otlpkit.circuit.name", name}});
 #endif
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <otlpkit/core/immortal.hpp>
 #include <otlpkit/otlpkit.hpp>
 #include <otlpkit/propagation/deadline.hpp>
 #include <otlpkit/resilience/describe.hpp>
@@ -56,18 +57,13 @@ inline void check(const rate_limiter_options& o) {
   check_setting(o.max_keys >= 1, "rate_limiter_options.max_keys", static_cast<double>(o.max_keys), "1 or more");
 }
 
-// Never destroyed: limiters of static storage are observed until the process ends.
-[[nodiscard]] inline const observable_gauge<double>& available_permits_gauge() {
-  static const auto& g = *new observable_gauge<double>{
+struct rate_limiter_gauges {
+  observable_gauge<double> available_permits{
       "otlpkit.rate_limiter.available_permits",
       {.unit = "{permit}", .description = "Permits that could go at once, of limiters without keys"}};
-  return g;
-}
-[[nodiscard]] inline const observable_gauge<std::int64_t>& limited_keys_gauge() {
-  static const auto& g = *new observable_gauge<std::int64_t>{
-      "otlpkit.rate_limiter.keys", {.unit = "{key}", .description = "Keys with a limit of their own"}};
-  return g;
-}
+  observable_gauge<std::int64_t> keys{"otlpkit.rate_limiter.keys",
+                                      {.unit = "{key}", .description = "Keys with a limit of their own"}};
+};
 
 /// A limit by either algorithm.
 class any_limit {
@@ -174,12 +170,13 @@ class rate_limit {
 
   void observe([[maybe_unused]] observer& out) {
 #ifndef OTLPKIT_DISABLE
+    const auto& all = otlpkit::detail::immortal<rate_limiter_gauges>();
     const std::string_view name = options.name;
     const std::size_t held = keys();
     if (options.key || held > 0) {
-      out.observe(limited_keys_gauge(), static_cast<std::int64_t>(held), {{"otlpkit.rate_limiter.name", name}});
+      out.observe(all.keys, static_cast<std::int64_t>(held), {{"otlpkit.rate_limiter.name", name}});
     } else {
-      out.observe(available_permits_gauge(), available_to_all(), {{"otlpkit.rate_limiter.name", name}});
+      out.observe(all.available_permits, available_to_all(), {{"otlpkit.rate_limiter.name", name}});
     }
 #endif
   }

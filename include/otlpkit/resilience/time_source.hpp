@@ -30,11 +30,11 @@ class time_source {
 
   [[nodiscard]] virtual time_point now() noexcept { return clock::now(); }
 
-  /// How blocking forms wait.
+  /// How blocking forms wait where nothing ends it early.
   virtual void sleep_for(nanoseconds d) { std::this_thread::sleep_for(d); }
 
-  /// An awaitable form is about to wait for `d`.
-  /// \return how long its timer shall run
+  /// Something is about to wait for `d`, which other things may end: an awaitable form, a thread that may be stopped.
+  /// \return how long the timer shall run
   virtual nanoseconds timer_for(nanoseconds d) { return d; }
 };
 
