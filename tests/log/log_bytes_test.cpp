@@ -28,8 +28,8 @@ namespace {
 /// An export request with everything recorded since the last call.
 std::string request(std::string_view resource) {
   std::map<std::uint16_t, std::string> scopes;
-  detail::global_runtime.logs.drain([&](std::uint16_t scope, std::string_view framed) {
-    scopes[scope] += framed;
+  detail::global_runtime.logs.drain([&](std::uint16_t scope, std::string_view record) {
+    scopes[scope] += otlp_bytes::bytes(2, record);
     return true;
   });
   std::string out{resource};

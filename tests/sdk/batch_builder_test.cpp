@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "support/otlp_bytes.hpp"
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -12,10 +14,10 @@ using otlpkit::sdk::signal;
 
 namespace {
 
-/// A framed record with `size` bytes of content.
-std::string record(char content, std::size_t size = 10) {
-  return std::string{"\x12"} + static_cast<char>(size) + std::string(size, content);
-}
+std::string record(char content, std::size_t size = 10) { return std::string(size, content); }
+
+/// How it stands in a batch.
+std::string framed(char content, std::size_t size = 10) { return otlp_bytes::bytes(2, record(content, size)); }
 
 const auto resource = std::make_shared<const std::string>("\x0a\x02\x10\x00", 4);
 
@@ -47,13 +49,13 @@ TEST_CASE("records keep their order within a scope, and scopes do not mix") {
   batch_builder builder{signal::traces, 100};
   CHECK(builder.add(0, record('a')));
   CHECK(builder.add(1, record('x')));
-  CHECK(builder.add(0, record('b')));
+  CHECK(builder.add(0, record('b', 128)));  // a length of two bytes
   CHECK(builder.add(1, record('y')));
   const auto b = builder.take(resource);
   REQUIRE(b->scopes().size() == 2);
-  CHECK(b->scopes()[0].items == record('a') + record('b'));
+  CHECK(b->scopes()[0].items == framed('a') + framed('b', 128));
   CHECK(b->scopes()[0].count == 2);
-  CHECK(b->scopes()[1].items == record('x') + record('y'));
+  CHECK(b->scopes()[1].items == framed('x') + framed('y'));
   CHECK(b->scopes()[1].count == 2);
 }
 
@@ -68,5 +70,5 @@ TEST_CASE("the builder is empty after a batch was taken") {
   CHECK(first->items() == 1);
   CHECK(second->items() == 2);
   CHECK(second->scopes().size() == 2);
-  CHECK(second->scopes()[1].items == record('c'));
+  CHECK(second->scopes()[1].items == framed('c'));
 }

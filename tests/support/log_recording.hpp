@@ -48,14 +48,12 @@ class log_recording {
   [[nodiscard]] std::vector<otlpkit::testing::log_record> take() {
     std::vector<otlpkit::testing::log_record> out;
     bool ok = true;
-    otlpkit::detail::global_runtime.logs.drain([&](std::uint16_t scope, std::string_view framed) {
+    otlpkit::detail::global_runtime.logs.drain([&](std::uint16_t scope, std::string_view record) {
       otlpkit::span_origin origin;
       origin.scope = otlpkit::scope_view{otlpkit::detail::global_scopes.encoded(scope)};
-      ok = otlpkit::for_each_log(framed, origin,
-                                 [&out](const auto& log, const auto& from) {
-                                   out.push_back(otlpkit::testing::log_record::from(log, from));
-                                 }) &&
-           ok;
+      const otlpkit::log_view log{record};
+      out.push_back(otlpkit::testing::log_record::from(log, origin));
+      ok = ok && log.ok();
       return true;
     });
     if (!ok) throw std::runtime_error{"a log record does not decode"};

@@ -60,14 +60,12 @@ class recording {
   [[nodiscard]] std::vector<otlpkit::testing::span_record> take() {
     std::vector<otlpkit::testing::span_record> out;
     bool ok = true;
-    otlpkit::detail::global_runtime.spans.drain([&](std::uint16_t scope, std::string_view framed) {
+    otlpkit::detail::global_runtime.spans.drain([&](std::uint16_t scope, std::string_view record) {
       otlpkit::span_origin origin;
       origin.scope = otlpkit::scope_view{otlpkit::detail::global_scopes.encoded(scope)};
-      ok = otlpkit::for_each_span(framed, origin,
-                                  [&out](const auto& span, const auto& from) {
-                                    out.push_back(otlpkit::testing::span_record::from(span, from));
-                                  }) &&
-           ok;
+      const otlpkit::span_view span{record};
+      out.push_back(otlpkit::testing::span_record::from(span, origin));
+      ok = ok && span.ok();
       return true;
     });
     if (!ok) throw std::runtime_error{"a recorded span does not decode"};

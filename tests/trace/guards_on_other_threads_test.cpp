@@ -303,6 +303,10 @@ TEST_CASE("a guard that is no local variable does all that one does, and may end
   guard->end();
   CHECK_FALSE(guard->recording());
   guard->set("late", 1);
+  int evaluated = 0;
+  OTLPKIT_RECORD("late", ++evaluated);
+  OTLPKIT_EVENT("late", {"n", ++evaluated});
+  CHECK(evaluated == 0);
   CHECK(current_context().span == guard->context().span);
   guard.reset();
   auto r = spans.take_one();

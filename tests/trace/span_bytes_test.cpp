@@ -85,8 +85,8 @@ std::string record_one(generator& g) {
 /// What waits, as the export request of a service. It is grouped by this test, not by the pipeline.
 std::string request(std::string_view service) {
   std::map<std::uint16_t, std::string> scopes;
-  detail::global_runtime.spans.drain([&](std::uint16_t scope, std::string_view framed) {
-    scopes[scope] += framed;
+  detail::global_runtime.spans.drain([&](std::uint16_t scope, std::string_view record) {
+    scopes[scope] += otlp_bytes::bytes(2, record);
     return true;
   });
   std::string out = otlp_bytes::resource(service);

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -255,6 +256,25 @@ TEST_CASE("a span can be renamed, from and to literals and texts of any length")
       CHECK(r.attributes["b"] == 2);
     }
   }
+}
+
+TEST_CASE("a child of few bytes, which ends by the short way, can be renamed, too") {
+  const std::string run_time(20, 'n');
+  recording spans;
+  {
+    const span_guard root{"root"};
+    for (const span_name name :
+         {span_name{"a literal of more than thirty-two bytes"}, span_name{"literal"}, span_name{run_time}}) {
+      span_guard child{"child", {{"a", 1}}};
+      child.rename(name);
+    }
+  }
+  const auto all = spans.take();
+  REQUIRE(all.size() == 4);
+  CHECK(all[0].name == "a literal of more than thirty-two bytes");
+  CHECK(all[1].name == "literal");
+  CHECK(all[2].name == run_time);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(all[i].attributes["a"] == 1);
 }
 
 TEST_CASE("invalid UTF-8 in a name, an event's name or a description becomes U+FFFD") {

@@ -177,6 +177,13 @@ class attribute_set {
   }
   OTLPKIT_ALWAYS_INLINE static wire::byte* put_integer(wire::byte* p, wire::byte tag, field_key key,
                                                        std::int64_t v) noexcept {
+    if (static_cast<std::uint64_t>(v) >= 0x80) return put_long_integer(p, tag, key.again(), v);
+    put_head(p, tag, key, 2);
+    return wire::put_fixed(put_key(p, key), 0x180212u | static_cast<std::uint32_t>(v) << 24);
+  }
+  /// Of more than one byte.
+  OTLPKIT_NOINLINE static wire::byte* put_long_integer(wire::byte* p, wire::byte tag, field_key key,
+                                                       std::int64_t v) noexcept {
     wire::byte* const content = put_key(p, key);
     wire::byte* const end = wire::put_varint(content + 3, static_cast<std::uint64_t>(v));
     const auto size = static_cast<std::size_t>(end - content) - 2;  // known by now, without counting bits

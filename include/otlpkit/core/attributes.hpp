@@ -3,6 +3,7 @@
 
 #include <otlpkit/core/platform.hpp>
 
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -41,6 +42,8 @@ class field_key {
 
   /// Known to be ASCII, and so to be valid.
   [[nodiscard]] constexpr bool ascii() const noexcept { return rest_ >> 38 != 0; }
+  /// The same key, made anew. One that is passed on as it is would be kept in memory by g++, for that alone.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE constexpr field_key again() const noexcept { return {data_, rest_}; }
   /// The same key, of which it is now known.
   [[nodiscard]] constexpr field_key as_ascii() const noexcept {
     field_key key{*this};
@@ -49,6 +52,7 @@ class field_key {
   }
 
  private:
+  OTLPKIT_ALWAYS_INLINE constexpr field_key(const char* data, std::uint64_t rest) noexcept : data_{data}, rest_{rest} {}
   constexpr field_key(std::string_view text, bool ascii) noexcept
       : data_{text.data()}, rest_{(text.size() < UINT32_MAX ? text.size() : UINT32_MAX) |
                                   bit_of(text.data(), text.size()) << 32 | std::uint64_t{ascii} << 38} {}
@@ -60,10 +64,15 @@ class field_key {
     return true;
   }
 
+  /// The same at compile time and at run time: literals must get the bit that equal text gets.
   template <int count>
   static constexpr std::uint64_t load(const char* p) noexcept {
     std::uint64_t v = 0;
-    for (int i = 0; i < count; ++i) v |= std::uint64_t{static_cast<unsigned char>(p[i])} << (8 * i);  // one load
+    if (!std::is_constant_evaluated() && std::endian::native == std::endian::little) {
+      std::memcpy(&v, p, count);
+    } else {
+      for (int i = 0; i < count; ++i) v |= std::uint64_t{static_cast<unsigned char>(p[i])} << (8 * i);
+    }
     return v;
   }
 

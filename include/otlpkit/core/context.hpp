@@ -133,8 +133,8 @@ struct context_entry {
   span_context ids;
   clock_anchor anchor;                     ///< of the local root; ns_per_tick is 0 when there is none yet
   shared_value<span*> recording{nullptr};  ///< the open span, when the entry is one that records
-  context_entry* below = nullptr;          ///< what was current before
   kept_entry* kept = nullptr;              ///< where the entry lives, if not in its owner
+  context_entry* below = nullptr;          ///< what was current before
   shared_value<entry_state> state{entry_state::any};
 
   constexpr context_entry() noexcept = default;
@@ -208,9 +208,9 @@ struct context_slot {
 
   /// The innermost entry that is not over.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE context_entry* current() noexcept {
-    if (top != nullptr && top->state == entry_state::over) [[unlikely]]
-      drop_ended();
-    return top;
+    if (top == nullptr || top->state != entry_state::over) [[likely]]
+      return top;
+    return drop_ended();
   }
 
   void push(context_entry& entry) noexcept {
@@ -242,12 +242,13 @@ struct context_slot {
   }
 
  private:
-  OTLPKIT_COLD void drop_ended() noexcept {
+  OTLPKIT_COLD context_entry* drop_ended() noexcept {
     while (top != nullptr && top->state == entry_state::over) {
       kept_entry& ended = *top->kept;
       top = top->below;
       ended.done_by(kept_entry::who::slot);
     }
+    return top;
   }
 };
 

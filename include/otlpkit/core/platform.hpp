@@ -6,6 +6,7 @@
 // platform_host.hpp, which asks the host about itself).
 
 #include <otlpkit/core/platform/atomic.hpp>
+#include <otlpkit/core/platform/cache.hpp>
 #include <otlpkit/core/platform/clocks.hpp>
 #include <otlpkit/core/platform/compiler.hpp>
 #include <otlpkit/core/platform/mutex.hpp>

@@ -45,10 +45,14 @@ class record_queue {
 
   /// Publishes the record that ends at `end`.
   OTLPKIT_ALWAYS_INLINE void commit(producer& p, wire::byte* end, std::uint16_t scope) noexcept {
-    const auto size = static_cast<std::uint64_t>(end - p.at);
-    wire::put_fixed(p.at + offsetof(record_header, size), static_cast<std::uint32_t>(size - sizeof(record_header)));
-    wire::put_fixed(p.at + offsetof(record_header, scope), scope);
+    wire::byte* const start = p.at;  // once: for all the compiler knows the bytes below may be this pointer's
+    const auto size = static_cast<std::uint64_t>(end - start);
+    wire::put_fixed(start + offsetof(record_header, size), static_cast<std::uint32_t>(size - sizeof(record_header)));
+    wire::put_fixed(start + offsetof(record_header, scope), scope);
     p.at = end;
+    // A chunk that is filled again was last read on the reader's core.
+    platform::prefetch_for_write(end, 256);
+    platform::prefetch_for_write(end, 256 + 64);
     auto& committed = p.tail->committed;
     committed.store(committed.load(platform::relaxed) + (std::uint64_t{1} << 32 | size), platform::release);
   }

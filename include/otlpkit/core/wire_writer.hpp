@@ -99,20 +99,24 @@ OTLPKIT_ALWAYS_INLINE byte* put_bytes(byte* p, const char* data, std::size_t siz
 }
 
 /// What copy_blocks() may touch beyond `size`, on both sides.
-inline constexpr std::size_t block_slack = 31;
+inline constexpr std::size_t block_slack = 63;
 
-/// Copies in whole blocks of 32 bytes: without a call or a branch per size, but up to block_slack bytes beyond `size`
+/// Copies in whole blocks of 64 bytes: without a call or a branch per size, but up to block_slack bytes beyond `size`
 /// are read and written.
 OTLPKIT_ALWAYS_INLINE byte* copy_blocks(byte* p, const byte* data, std::size_t size) noexcept {
   byte* const end = p + size;
   do {
-    byte low[16], high[16];
-    std::memcpy(low, data, 16);
-    std::memcpy(high, data + 16, 16);
-    std::memcpy(p, low, 16);
-    std::memcpy(p + 16, high, 16);
-    p += 32;
-    data += 32;
+    byte a[16], b[16], c[16], d[16];  // registers: as one array g++ would keep it in memory
+    std::memcpy(a, data, 16);
+    std::memcpy(b, data + 16, 16);
+    std::memcpy(c, data + 32, 16);
+    std::memcpy(d, data + 48, 16);
+    std::memcpy(p, a, 16);
+    std::memcpy(p + 16, b, 16);
+    std::memcpy(p + 32, c, 16);
+    std::memcpy(p + 48, d, 16);
+    p += 64;
+    data += 64;
   } while (p < end);
   return end;
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <otlpkit/log/level.hpp>
-#include <otlpkit/log/plain_fields.hpp>
 #include <otlpkit/trace/span.hpp>
 
 #include <array>
@@ -76,52 +75,33 @@ struct log_origin {
   }
 };
 
-/// Appends one record to the thread's log: a head of fixed fields, the body where it is plain text, and the rest.
+/// Appends one record to the thread's log: a head of fixed fields, and the rest.
 class log_writer {
  public:
   OTLPKIT_ALWAYS_INLINE log_writer(const instrumentation_scope& scope, severity s, unix_ns time,
                                    const log_origin& from) noexcept
       : scope_{scope}, from_{from}, level_{encoded_severities[static_cast<std::size_t>(s)]}, time_{time} {}
 
-  /// \param text the body, valid UTF-8; nullptr: it is in the rest, or absent
-  /// \param rest_room bytes the rest takes at most
-  /// \param rest_guess bytes it takes most likely: where that is wrong, the record may have to be moved
+  /// \param room bytes the rest takes at most
   /// \param put_rest (p) writes it at p and returns its end; nullptr: the record shall not be written
   /// \return false when put_rest said so
   template <class PutRest>
-  OTLPKIT_ALWAYS_INLINE bool write(const std::string_view* text, std::size_t rest_room, std::size_t rest_guess,
-                                   PutRest&& put_rest) const noexcept {
-    std::size_t fixed = 18 + level_.size;
-    if (from_.ids != nullptr) fixed += 33;
-    if (text != nullptr) fixed += 4 + text->size();
-    constexpr std::size_t longer = 2 * wire::max_varint + sizeof level_.bytes;  // than guessed, at most
+  OTLPKIT_ALWAYS_INLINE bool write(std::size_t room, PutRest&& put_rest) const noexcept {
     const std::uint16_t scope = scope_.number();  // first: it may report, and the callback may log
     producer& out = this_thread.logs;
-    wire::byte* const record = global_runtime.logs.reserve(out, 1 + wire::max_varint + fixed + longer + rest_room);
+    wire::byte* const record = global_runtime.logs.reserve(out, most_head + room);
     if (record == nullptr) [[unlikely]]
       return true;  // dropped, and counted
-    wire::byte* const start = record + 1 + wire::varint_size(fixed + rest_guess);
-    wire::byte* p = put_head(start);
-    if (text != nullptr) {
-      *p++ = log_tag::body;
-      p = wire::put_varint(p, wire::field_size(text->size()));
-      p = wire::put_field(p, 0x0A, text->data(), text->size());
-    }
-    p = put_rest(p);
-    if (p == nullptr) [[unlikely]]
+    wire::byte* const end = put_rest(put_head(record));
+    if (end == nullptr) [[unlikely]]
       return false;
-    // The length comes last. If it does not take the room that was left for it, the record moves.
-    const auto size = static_cast<std::size_t>(p - start);
-    wire::byte* const in_place = record + 1 + wire::varint_size(size);
-    if (in_place != start) [[unlikely]]
-      std::memmove(in_place, start, size);
-    record[0] = 0x12;  // ScopeLogs.log_records
-    wire::put_varint(record + 1, size);
-    global_runtime.logs.commit(out, in_place + size, scope);
+    global_runtime.logs.commit(out, end, scope);
     return true;
   }
 
  private:
+  static constexpr std::size_t most_head = 18 + sizeof(encoded_severity::bytes) + 33;
+
   OTLPKIT_ALWAYS_INLINE wire::byte* put_head(wire::byte* p) const noexcept {
     p[0] = log_tag::time;
     wire::put_fixed(p + 1, time_);
@@ -218,24 +198,34 @@ OTLPKIT_NOINLINE inline void write_any_log(const log_writer& to, const value& bo
   rest.event_name(options.event_name);
   rest.close();
   const std::string_view bytes = rest.bytes();
-  static_cast<void>(to.write(nullptr, bytes.size(), bytes.size(), [bytes](wire::byte* p) {
+  static_cast<void>(to.write(bytes.size(), [bytes](wire::byte* p) {
     if (!bytes.empty()) std::memcpy(p, bytes.data(), bytes.size());
     return p + bytes.size();
   }));
 }
 
-/// Plain text with plain fields, which nearly every record is; false: it is not, and nothing was written.
+/// ASCII with short fields, which nearly every record is, written to where it stays. False: it is something else, and
+/// nothing was written.
 OTLPKIT_ALWAYS_INLINE bool write_plain_log(const log_writer& to, const value& body, fields attributes) noexcept {
-  constexpr std::size_t most_fields = 12, most_text = 1024;
-  const attribute_limits& limits = global_runtime.log_attributes;
-  if (body.type() != value::kind::text || body.size() > most_text || attributes.size() > most_fields ||
-      attributes.size() > limits.count)
-    return false;
-  const std::string_view text = body.text();
-  if (!plain_fields::is_ascii(text)) return false;
-  const std::size_t room = plain_fields::most * attributes.size();
-  return to.write(&text, room, plain_fields::guess(attributes), [&](wire::byte* p) OTLPKIT_ALWAYS_INLINE_LAMBDA {
-    return plain_fields::write(p, log_tag::attributes, attributes, limits);
+  constexpr std::size_t most_fields = 12, most_text = 1024, around_text = 2 * (1 + wire::max_varint);
+  if (body.type() != value::kind::text || body.size() > most_text || attributes.size() > most_fields) return false;
+  const std::size_t room = around_text + body.size() + attributes.size() * attribute_set::short_room;
+  return to.write(room, [&](wire::byte* p) OTLPKIT_ALWAYS_INLINE_LAMBDA -> wire::byte* {
+    const std::string_view text = body.text();
+    *p++ = log_tag::body;
+    p = wire::put_varint(p, wire::field_size(text.size()));
+    *p++ = 0x0A;
+    p = wire::put_varint(p, text.size());
+    if (!wire::put_ascii(p, text.data(), text.size())) [[unlikely]]
+      return nullptr;
+    p += text.size();
+    attribute_set set;
+    for (const field& f : attributes) {
+      p = set.try_any(p, global_runtime.log_attributes, log_tag::attributes, f);
+      if (p == nullptr) [[unlikely]]
+        return nullptr;
+    }
+    return p;
   });
 }
 

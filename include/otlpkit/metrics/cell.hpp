@@ -126,10 +126,10 @@ struct histogram_cell : cell {
       turn(wanted, write.before());
     auto& count = counts()[bucket];
     count.store(count.load(platform::relaxed) + 1, platform::release);
-    sum.store(sum.load(platform::relaxed) + v, platform::release);
-    if (v < min.load(platform::relaxed)) [[unlikely]]
+    sum.store(sum.own() + v, platform::release);
+    if (v < min.own()) [[unlikely]]
       min.store(v, platform::release);
-    if (v > max.load(platform::relaxed)) [[unlikely]]
+    if (v > max.own()) [[unlikely]]
       max.store(v, platform::release);
   }
 

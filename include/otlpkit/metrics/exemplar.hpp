@@ -143,10 +143,9 @@ class exemplar_reservoir {
 /// Which measurements may become exemplars.
 enum class exemplars_of : std::uint8_t { none, sampled_spans, all };
 
-/// The sampled span that is current here, or nullptr.
+/// The sampled span that is current here, or nullptr. This thread has a cell, and so a slot.
 [[nodiscard]] OTLPKIT_ALWAYS_INLINE const span_context* sampled_here() noexcept {
-  context_slot* const slot = this_thread.slot;
-  const context_entry* const top = slot != nullptr ? slot->current() : nullptr;
+  const context_entry* const top = this_thread.slot->current();
   return top != nullptr && top->ids.sampled() ? &top->ids : nullptr;
 }
 

@@ -102,7 +102,6 @@ OTLPKIT_NOINLINE void offer(cell& c, measurement m, std::uint32_t bucket, const 
   }
   exemplar_reservoir* r = c.exemplars.load(platform::relaxed);
   if (r == nullptr) {
-    static_cast<void>(current_slot());  // seeds the thread's random numbers
     r = s.make_reservoir();
     if (r == nullptr) return;
     c.exemplars.store(r, platform::release);

@@ -47,10 +47,10 @@ class exponential_buckets {
   [[nodiscard]] double max() const noexcept { return max_.load(platform::acquire); }
 
   OTLPKIT_ALWAYS_INLINE void record(double v) noexcept {
-    sum_.store(sum_.load(platform::relaxed) + v, platform::release);
-    if (v < min_.load(platform::relaxed)) [[unlikely]]
+    sum_.store(sum_.own() + v, platform::release);
+    if (v < min_.own()) [[unlikely]]
       min_.store(v, platform::release);
-    if (v > max_.load(platform::relaxed)) [[unlikely]]
+    if (v > max_.own()) [[unlikely]]
       max_.store(v, platform::release);
     if (v > 0) [[likely]] {
       const std::uint32_t at =

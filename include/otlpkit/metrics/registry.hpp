@@ -87,7 +87,7 @@ class metric_registry {
   static void after_fork_in_child() noexcept;
 
  private:
-  static void join() noexcept;
+  static void join() noexcept;  // a thread that has cells has a slot and an exit hook
   [[nodiscard]] bool overflows(const stream& s, const label_set& labels, std::uint64_t hash) noexcept;
   [[nodiscard]] series* find_or_make(stream& s, const label_set& labels, std::uint64_t hash, bool& spilled) noexcept;
   [[nodiscard]] cell* attach(series& s) noexcept;
@@ -108,6 +108,7 @@ OTLPKIT_VISIBLE inline constinit participant metric_hooks{&metric_registry::end_
 
 inline void metric_registry::join() noexcept {
   join_process(metric_hooks);
+  static_cast<void>(current_slot());
   arm_thread_exit();
 }
 

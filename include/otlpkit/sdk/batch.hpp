@@ -28,7 +28,7 @@ inline constexpr std::size_t signal_count = 3;
 /// one after the other, each framed as the repeated field of ScopeSpans, ScopeMetrics or ScopeLogs (tag 0x12, length).
 struct scope_items {
   std::string scope;      ///< fields 1 and 3 of the Scope* message: scope (with tag and length), schema_url
-  std::string items;      ///< framed items, field 2, as they were recorded
+  std::string items;      ///< framed items, field 2, in the order in which they were taken out
   std::size_t count = 0;  ///< number of items in `items` (spans, log records, or data points for metrics)
 };
 

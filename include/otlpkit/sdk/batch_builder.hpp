@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/core/scope.hpp>
+#include <otlpkit/core/wire_writer.hpp>
 #include <otlpkit/sdk/batch.hpp>
 
 #include <algorithm>
@@ -24,13 +25,15 @@ class batch_builder {
   batch_builder(signal kind, std::size_t max_items, std::size_t max_bytes = default_max_bytes) noexcept
       : kind_{kind}, max_items_{max_items}, max_bytes_{max_bytes} {}
 
-  /// Takes one framed record. False when the batch is full now.
+  /// Takes one message. False when the batch is full now.
   bool add(std::uint16_t scope, std::string_view record) {
     scope_items& items = of(scope);
-    items.items.append(record);
+    wire::byte frame[1 + wire::max_varint] = {0x12};
+    const auto frame_size = static_cast<std::size_t>(wire::put_varint(frame + 1, record.size()) - frame);
+    items.items.append(reinterpret_cast<const char*>(frame), frame_size).append(record);
     ++items.count;
     ++items_;
-    bytes_ += record.size();
+    bytes_ += frame_size + record.size();
     return items_ < max_items_ && bytes_ < max_bytes_;
   }
 

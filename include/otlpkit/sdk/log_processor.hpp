@@ -49,11 +49,10 @@ class log_processor_chain {
   [[nodiscard]] bool empty() const noexcept { return processors_.empty(); }
 
   /// Whether the record goes on.
-  /// \param record with its tag and length, as it lies in the threads' logs
+  /// \param record the message, as it lies in the threads' logs
   [[nodiscard]] bool keeps(std::uint16_t scope, std::string_view record) noexcept {
-    wire::reader frame{record};
-    if (processors_.empty() || !frame.next()) return true;
-    const log_view log{frame.bytes()};
+    if (processors_.empty()) return true;
+    const log_view log{record};
     const scope_view origin{otlpkit::detail::global_scopes.encoded(scope)};
     for (const auto& p : processors_) {
       bool keep = true;

@@ -26,7 +26,7 @@ class record_processors {
   [[nodiscard]] bool take(signal s) const noexcept {
     return (s == signal::traces && !spans_.empty()) || (s == signal::logs && !logs_.empty());
   }
-  /// \param record with its tag and length, as it lies in the threads' logs
+  /// \param record the message, as it lies in the threads' logs
   [[nodiscard]] fate show(signal s, std::uint16_t scope, std::string_view record) noexcept {
     if (s == signal::traces) return spans_.show(scope, record);
     return logs_.keeps(scope, record) ? fate::exported : fate::filtered;

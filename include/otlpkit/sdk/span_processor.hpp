@@ -57,12 +57,10 @@ class span_processor_chain {
 
   [[nodiscard]] bool empty() const noexcept { return processors_.empty(); }
 
-  /// \param record a span with its tag and length, as it lies in the threads' logs
+  /// \param record the message of a span, as it lies in the threads' logs
   [[nodiscard]] fate show(std::uint16_t scope, std::string_view record) noexcept {
     if (processors_.empty()) return fate::exported;
-    wire::reader frame{record};
-    if (!frame.next()) return fate::exported;
-    const span_view span{frame.bytes()};
+    const span_view span{record};
     const bool sampled = is_sampled(span);
     const scope_view origin{otlpkit::detail::global_scopes.encoded(scope)};
     for (const auto& p : processors_) {
@@ -75,8 +73,7 @@ class span_processor_chain {
 
   /// Whether a record nobody will see any more is one the books know.
   [[nodiscard]] bool counts(std::string_view record) const noexcept {
-    wire::reader frame{record};
-    return processors_.empty() || !frame.next() || is_sampled(span_view{frame.bytes()});
+    return processors_.empty() || is_sampled(span_view{record});
   }
 
   void flush() noexcept {

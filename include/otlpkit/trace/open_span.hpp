@@ -14,13 +14,6 @@ namespace otlpkit::inline OTLPKIT_ABI::detail {
 inline constexpr std::size_t span_head_size = 64;
 inline constexpr std::size_t span_parent_size = 10;
 
-/// Writes the tag and the length of a span of fewer than 16,384 bytes.
-OTLPKIT_ALWAYS_INLINE wire::byte* put_span_length(wire::byte* p, std::uint32_t size) noexcept {
-  const std::uint32_t two = size >= 128 ? 1 : 0;  // no branch: spans of both kinds take turns
-  wire::put_fixed(p, 0x12u | (size + (size & ~0x7Fu)) << 8 | two << 15);
-  return p + 2 + two;
-}
-
 /// Writes them: trace_id, span_id, kind, start, end, flags, parent_span_id. Constants and values lie across each other
 /// in memory, so that no byte has to be shifted into its place.
 OTLPKIT_ALWAYS_INLINE wire::byte* put_span_head(wire::byte* p, const span_context& ids, span_id parent,
@@ -51,9 +44,11 @@ struct open_span {
     any,        ///< every case is looked at
     counted,    ///< likewise, and its end is counted
     kept,       ///< this one only refers to the span, which is in a kept_span
-    recorded,   ///< a current child of a local span, named by a literal: what most spans are
+    recorded,   ///< a current child of a local span, named by a short literal: what most spans are
     unsampled,  ///< likewise, in a trace that is not recorded: there is nothing to hand over
   };
+
+  [[nodiscard]] static constexpr bool is_short(std::string_view name) noexcept { return name.size() - 1 < 32; }
 
   context_entry entry;
   span_id parent;
@@ -102,16 +97,15 @@ struct open_span {
     producer& out = thread.spans;
     const std::size_t name_size = record.lasting_name().size();
     const std::size_t size = span_head_size + 2 + name_size + record.body().size();
-    if (entry.recording == nullptr || name_size - 1 >= 32 || record.dropped() || !record.body().can_give() ||
-        !out.has(sizeof(record_header) + 3 + size + wire::block_slack) || exceptions_in_flight(thread) > exceptions)
+    if (entry.recording == nullptr || record.dropped() || !record.body().can_give() ||
+        !out.has(sizeof(record_header) + size + wire::block_slack) || exceptions_in_flight(thread) > exceptions)
         [[unlikely]]
       return false;
     thread.slot->top = entry.below;
     const unix_ns end_time = entry.anchor.at(platform::cycle_counter());
     const unix_ns start_time = entry.anchor.at(start);
-    wire::byte* p = put_span_length(out.at + sizeof(record_header), static_cast<std::uint32_t>(size));
-    p = put_span_head(p, entry.ids, parent, span_kind::internal, false, start_time,
-                      end_time < start_time ? start_time : end_time);
+    wire::byte* p = put_span_head(out.at + sizeof(record_header), entry.ids, parent, span_kind::internal, false,
+                                  start_time, end_time < start_time ? start_time : end_time);
     wire::put_fixed(p, static_cast<std::uint16_t>(span_tag::name | name_size << 8));
     p = wire::put_short_bytes(p + 2, record.lasting_name().data(), name_size);
     if (record.body().size() != 0) p = record.body().copy_to(p);

@@ -93,10 +93,10 @@ class [[nodiscard]] span {
     reach([&](span& s) { s.live_.record.event(name, time != 0 ? time : s.now(), attributes, more); });
   }
 
-  /// What the macro uses: false if it is for event().
+  /// What the macro uses, of the span that records here: false if it is for event().
   template <class... Fields>
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE bool put_event(std::string_view name, const Fields&... attributes) noexcept {
-    return records_here() && live_.record.known_event(name, now(), attributes...);
+    return live_.ends != detail::open_span::path::kept && live_.record.known_event(name, now(), attributes...);
   }
 
   /// Relates this span to another. A link that names no span is kept only if it has attributes or a trace state.
@@ -126,7 +126,10 @@ class [[nodiscard]] span {
 
   /// Gives the span another name. The sampling decision stays.
   OTLPKIT_NOINLINE void rename(span_name name) noexcept {
-    reach([&](span& s) { s.live_.record.rename(name); });
+    reach([&](span& s) {
+      s.live_.record.rename(name);
+      if (s.live_.ends == detail::open_span::path::recorded) s.live_.ends = detail::open_span::path::any;
+    });
   }
 
   /// Ends the span, now or at `time` (Unix nanoseconds). The first end counts.
@@ -145,9 +148,10 @@ class [[nodiscard]] span {
                                    bool current, PutFields&& put_fields) noexcept {
     if ((detail::global_runtime.mode.load(platform::relaxed) & detail::mode_traces) == 0 && options == nullptr) return;
     begun_ = true;
-    detail::span_record* const record = current && options == nullptr && name.lasting()
-                                            ? begin_child(name.text().data(), name.text().size(), scope)
-                                            : begin_any(name, scope, options, current);
+    const std::string_view text = name.text();
+    const bool usual = current && options == nullptr && name.lasting() && detail::open_span::is_short(text);
+    detail::span_record* const record =
+        usual ? begin_child(text.data(), text.size(), scope) : begin_any(name, scope, options, current);
     if (record == nullptr) return;
     put_fields(*record);
     if (live_.undecided) [[unlikely]]
@@ -161,9 +165,9 @@ class [[nodiscard]] span {
  private:
   [[nodiscard]] unix_ns now() const noexcept { return live_.entry.anchor.at(detail::global_runtime.clock.now()); }
 
-  /// What nearly every span is: current, a local variable, named by a literal, child of a span of this process whose
-  /// decision it follows. First it is made sure that nothing else is asked for (if so, begin_any() starts anew); then
-  /// everything is there at once. No call, no stack frame. Returns the record if there is one.
+  /// What nearly every span is: current, a local variable, named by a short literal, child of a span of this process
+  /// whose decision it follows. First it is made sure that nothing else is asked for (if so, begin_any() starts anew);
+  /// then everything is there at once. No call, no stack frame. Returns the record if there is one.
   OTLPKIT_NOINLINE detail::span_record* begin_child(const char* name, std::size_t name_size,
                                                     const instrumentation_scope* scope) noexcept {
     constexpr std::uint32_t of_interest =
@@ -178,12 +182,12 @@ class [[nodiscard]] span {
       return begin_literal(name, name_size, scope);
     detail::context_entry& above = *thread.slot->top;
     if (!above.ids.sampled()) {
-      detail::open_span& l = *::new (static_cast<void*>(&live_)) detail::open_span{above, nullptr};
-      l.entry.ids.span = {thread.random.next()};
-      thread.slot->top = &l.entry;
+      ::new (static_cast<void*>(&live_)) detail::open_span{above, nullptr};
+      live_.entry.ids.span = {thread.random.next()};
+      thread.slot->top = &live_.entry;
       return nullptr;
     }
-    // In this order everything fits into registers.
+    // In this order everything fits into registers, and the id, which takes longest, holds nothing else up.
     detail::open_span& l = *::new (static_cast<void*>(&live_)) detail::open_span{above, this};
     ::new (static_cast<void*>(&l.record)) detail::span_record{std::string_view{name, name_size}};
     l.scope = static_cast<std::uint16_t>(number);

@@ -57,11 +57,9 @@ inline void span::finish(unix_ns end_time) noexcept {
   if (!state.empty()) size += wire::field_size(state.size());
 
   detail::producer& out = detail::this_thread.spans;
-  wire::byte* p = detail::global_runtime.spans.reserve(out, 1 + wire::max_varint + size + detail::span_parent_size);
+  wire::byte* p = detail::global_runtime.spans.reserve(out, size + detail::span_parent_size);
   if (p == nullptr) [[unlikely]]
     return;
-  *p++ = 0x12;  // ScopeSpans.spans
-  p = wire::put_varint(p, size);
   p = detail::put_span_head(p, l.entry.ids, l.parent, l.kind, l.remote_parent, start, end_time);
   if (!l.parent.valid()) p -= detail::span_parent_size;
   if (!state.empty()) p = wire::put_field(p, detail::span_tag::trace_state, state.data(), state.size());

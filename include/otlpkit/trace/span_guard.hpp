@@ -21,16 +21,11 @@ OTLPKIT_VISIBLE inline span& no_span() noexcept {
   return *made;
 }
 
-/// The current span, unless it is one that does not record.
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE span* open_span_here() noexcept {
+/// What the macros record on; nullptr where nothing does. A span that another thread ends meanwhile ignores it.
+[[nodiscard]] OTLPKIT_ALWAYS_INLINE span* recording_span() noexcept {
   context_slot* const slot = this_thread.slot;
   const context_entry* const top = slot != nullptr ? slot->current() : nullptr;
   return top != nullptr ? static_cast<span*>(top->recording) : nullptr;
-}
-/// What the macros record on; nullptr where nothing does.
-[[nodiscard]] OTLPKIT_ALWAYS_INLINE span* recording_span() noexcept {
-  span* const here = open_span_here();
-  return here != nullptr && here->recording() ? here : nullptr;
 }
 
 }  // namespace detail
@@ -38,7 +33,7 @@ OTLPKIT_VISIBLE inline span& no_span() noexcept {
 /// The current span of this task, to record on it from further down. Where none records it is a span that ignores all
 /// calls. Valid until that span ends.
 [[nodiscard]] inline span& current_span() noexcept {
-  span* const here = detail::open_span_here();
+  span* const here = detail::recording_span();
   return here != nullptr ? *here : detail::no_span();
 }
 

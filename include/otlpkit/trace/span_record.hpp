@@ -41,10 +41,11 @@ class span_record {
   /// Where the kind of the value is known to the compiler, which it is where fields are written out, this is one call
   /// with all of its arguments in registers.
   OTLPKIT_ALWAYS_INLINE void put(const field& f) noexcept {
+    if (!f.key.ascii()) return put_other(f);
     switch (f.content.type()) {
-      case value::kind::boolean: return put_boolean(f.key, f.content.integer() != 0);
-      case value::kind::integer: return put_integer(f.key, f.content.integer());
-      case value::kind::text: return put_text(f.key, f.content.text());
+      case value::kind::boolean: return put_boolean(f.key.again(), f.content.integer() != 0);
+      case value::kind::integer: return put_integer(f.key.again(), f.content.integer());
+      case value::kind::text: return put_text(f.key.again(), f.content.text());
       default: return put_other(f);
     }
   }

@@ -33,6 +33,9 @@ class atomic {
     __atomic_load(&value_, &v, order);
     return v;
   }
+  /// For the one thread that writes it: what it wrote last. A double that is loaded as an atomic comes by way of an
+  /// integer register with g++, and what is added to it next waits for that.
+  [[nodiscard]] OTLPKIT_ALWAYS_INLINE T own() const noexcept { return value_; }
   OTLPKIT_ALWAYS_INLINE void store(T v, memory_order order) noexcept { __atomic_store(&value_, &v, order); }
   OTLPKIT_ALWAYS_INLINE T exchange(T v, memory_order order) noexcept {
     T old;
@@ -63,6 +66,7 @@ template <class T>
 class atomic : public std::atomic<T> {
  public:
   using std::atomic<T>::atomic;
+  T own() const noexcept { return this->load(relaxed); }
   bool compare_exchange(T& expected, T desired, std::memory_order success) noexcept {
     return this->compare_exchange_strong(expected, desired, success);
   }
