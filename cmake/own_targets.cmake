@@ -17,6 +17,9 @@ if(OTLPKIT_SANITIZE STREQUAL "address")
   set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 elseif(OTLPKIT_SANITIZE STREQUAL "thread")
   set(sanitize -fsanitize=thread -fno-omit-frame-pointer)
+  # ThreadSanitizer does not see fences, and Asio frees an any_executor's target behind one. Boost's own count, which Asio
+  # takes without std::atomic, orders the same by its operations.
+  add_compile_definitions(BOOST_ASIO_DISABLE_STD_ATOMIC)
 elseif(OTLPKIT_SANITIZE)
   message(FATAL_ERROR "OTLPKIT_SANITIZE is \"${OTLPKIT_SANITIZE}\": expected address, thread or nothing")
 endif()
@@ -24,8 +27,7 @@ if(OTLPKIT_SANITIZE)
   add_compile_options(${sanitize})
   add_link_options(${sanitize})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # Instrumented code makes g++ 12 warn of what is not there, and TSan of Asio's fences, which only order what atomics
-    # order as well. Builds without sanitizers, and clang's with them, are strict.
-    add_compile_options(-Wno-error -Wno-tsan)
+    # Instrumented code makes g++ 12 warn of what is not there. Builds without sanitizers, and clang's with them, are strict.
+    add_compile_options(-Wno-error)
   endif()
 endif()

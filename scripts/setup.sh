@@ -21,7 +21,7 @@ packages_of() {
       packages_of prometheus ;;
     prometheus) say prometheus ;;
     benchmarks) say "${build[@]}" libbenchmark-dev ;;
-    clang) say clang clang-rt lld ;;
+    clang) say clang clang-rt llvm lld ;;
     lint) say clang-format-14 clang-tidy ;;
     services) say postgresql-15 libpq-dev redis-server libhiredis-dev ;;
     *) die "no package group called $1" ;;
@@ -47,6 +47,7 @@ is_there() {
   case $1 in
     boost) boost_is_new_enough ;;
     clang) is_installed "clang-$(clang_version)" ;;
+    llvm) is_installed "llvm-$(clang_version)" ;;
     clang-rt) is_installed "libclang-rt-$(clang_version)-dev" ;;
     clang-tidy) is_installed "clang-tidy-$(clang_version)" ;;
     *) is_installed "$1" ;;
@@ -56,13 +57,14 @@ is_there() {
 package_for() {
   local v=
   case $1 in
-    clang | clang-rt | clang-tidy) v=$(clang_version) || die "no clang 16 or newer in this machine's package archives" ;;
+    clang | clang-rt | clang-tidy | llvm) v=$(clang_version) || die "no clang 16 or newer in this machine's package archives" ;;
   esac
   case $1 in
     boost) if has_candidate libboost1.81-dev; then say libboost1.81-dev; else say libboost-dev; fi ;;
     clang) say "clang-$v" ;;
     clang-rt) say "libclang-rt-$v-dev" ;;
     clang-tidy) say "clang-tidy-$v" ;;
+    llvm) say "llvm-$v" ;;
     *) say "$1" ;;
   esac
 }
