@@ -21,12 +21,15 @@ compiler_for() { # compiler_for NAME: g++ or clang++ as given, clang++ meaning t
 # build PRESET COMPILER [TARGET...]: configures, with the parts of the project that $parts switches on and off, and builds.
 parts=()
 build() {
-  local preset=$1 compiler=$2 folder log
+  local preset=$1 compiler=$2 folder log fresh=() before
   shift 2
   folder=$(build_folder "$preset" "$compiler")
   log="$folder/configure.log"
   mkdir -p "$folder"
-  if ! (cd "$top" && cmake --preset "$preset" -B "$folder" -DCMAKE_CXX_COMPILER="$compiler" "${parts[@]}") >"$log" 2>&1; then
+  # In a folder of another compiler's, CMake would begin anew without what the preset sets, the optimisation among it.
+  before=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$folder/CMakeCache.txt" 2>/dev/null) || true
+  [ -z "$before" ] || [ "${before##*/}" = "$compiler" ] || fresh=(--fresh)
+  if ! (cd "$top" && cmake "${fresh[@]}" --preset "$preset" -B "$folder" -DCMAKE_CXX_COMPILER="$compiler" "${parts[@]}") >"$log" 2>&1; then
     cat "$log"
     say "configuring $folder failed"
     return 1

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -283,4 +284,28 @@ TEST_CASE("exactly the limit of label sets does not overflow, and oversized labe
   otlpkit::counter<std::int64_t> large{"large"};
   large.add(1, {{"text", std::string(100'000, 'x')}});
   CHECK(named(reader.collect(1), "large").points.at(0).labels.contains("otel.metric.overflow"));
+}
+
+TEST_CASE("a thread finds its cells of instruments that were made after it had begun to measure") {
+  const recording on;
+  metric_reader reader;
+  const auto on_own_thread = [](auto work) { std::thread{work}.join(); };
+  std::vector<std::unique_ptr<otlpkit::counter<std::int64_t>>> later;
+  on_own_thread([&] {
+    views.add();  // has room for those there are now
+    on_own_thread([&] {
+      for (int i = 0; i < 300; ++i) {
+        later.push_back(std::make_unique<otlpkit::counter<std::int64_t>>("later." + std::to_string(i)));
+        later.back()->add(i);
+      }
+    });
+    for (int round = 0; round < 2; ++round) {
+      for (const auto& c : later) c->add();
+    }
+  });
+  const auto out = reader.collect(9);
+  for (int i = 0; i < 300; ++i) {
+    CAPTURE(i);
+    CHECK(sum_of(named(out, "later." + std::to_string(i))) == i + 2);
+  }
 }

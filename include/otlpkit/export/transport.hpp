@@ -18,6 +18,7 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -83,7 +84,9 @@ class plain_transport final : public transport {
   tcp::socket& socket() noexcept override { return socket_; }
   net::awaitable<error_code> handshake() override { co_return error_code{}; }
   void write(std::span<const net::const_buffer> data, write_handler done) override {
-    net::async_write(socket_, data, [done = std::move(done)](error_code ec, std::size_t) { done(ec); });
+    // All at once, as much as the socket takes: left alone, Asio asks for 64 KiB a time.
+    const auto the_rest = [](error_code ec, std::size_t) { return ec ? 0 : std::numeric_limits<std::size_t>::max(); };
+    net::async_write(socket_, data, the_rest, [done = std::move(done)](error_code ec, std::size_t) { done(ec); });
   }
   net::awaitable<std::size_t> read_some(net::mutable_buffer into, error_code& ec) override {
     co_return co_await socket_.async_read_some(into, net::redirect_error(net::use_awaitable, ec));

@@ -144,9 +144,10 @@ class instrument {
 
   /// This thread's cell of the only series without labels; nullptr when there is none or it takes more than that.
   [[nodiscard]] OTLPKIT_ALWAYS_INLINE cell* own() const noexcept {
+    const std::uint32_t number =
+        number_.load(platform::acquire);  // whoever sees it sees the epoch that has room for it
     const metric_thread& t = this_thread_metrics;
-    const std::uint32_t number = number_.load(platform::relaxed);
-    if (number >= t.direct_size || t.epoch != global_metrics.epoch.load(platform::relaxed)) [[unlikely]]
+    if (t.epoch != global_metrics.epoch.load(platform::relaxed)) [[unlikely]]
       return nullptr;
     return t.direct[number];
   }
@@ -181,19 +182,22 @@ class instrument {
   /// Its entry; nullptr when it cannot record.
   [[nodiscard]] OTLPKIT_COLD instrument_entry* registered() const noexcept {
     if (instrument_entry* const e = entry_.load(platform::acquire)) return e;
-    if (number_.load(platform::relaxed) == unusable) return nullptr;
+    if (unusable_.load(platform::relaxed)) return nullptr;
     const instrumentation_scope& scope = scope_ != nullptr ? *scope_ : finder_ != nullptr ? finder_() : default_scope;
     instrument_entry* const e =
         global_metrics.enlist({name_, unit_, description_, bounds_, kind_, floating_, scope.number(), advice_});
-    entry_.store(e, platform::release);  // another thread stores the same
-    number_.store(e == nullptr ? unusable : e->number, platform::relaxed);
+    if (e == nullptr) {
+      unusable_.store(true, platform::relaxed);
+      return nullptr;
+    }
+    entry_.store(e, platform::release);  // another thread stores the same, as below
+    number_.store(e->number, platform::release);
     return e;
   }
 
  private:
   /// Labels whose series is found here; with more record_slow() finds it.
   static constexpr std::size_t most_words = 8;
-  static constexpr std::uint32_t unusable = ~std::uint32_t{0};
 
   [[nodiscard]] OTLPKIT_NOINLINE cell* find(const field* labels, const label_words* words, std::size_t count,
                                             std::uint64_t hash) const noexcept {
@@ -233,6 +237,7 @@ class instrument {
   const bucket_bounds* bounds_;
   mutable platform::atomic<instrument_entry*> entry_{nullptr};
   mutable platform::atomic<std::uint32_t> number_{0};  ///< 0 until registered: no instrument has it
+  mutable platform::atomic<bool> unusable_{false};     ///< cannot be registered, which has been said
   instrument_kind kind_;
   bool floating_;
   attribute_advice advice_;

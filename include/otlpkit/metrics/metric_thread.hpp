@@ -15,9 +15,10 @@ struct metric_thread {
     std::uint64_t hash;
     cell* own;
   };
-  cell** direct;  ///< of series without labels, by the instrument's number
+  cell** direct;  ///< of series without labels, by the instrument's number; all that may be asked for while `epoch` is
+                  ///< right
   std::uint32_t direct_size;
-  std::uint32_t epoch;  ///< of the registry when the tables were right
+  std::uint32_t epoch;  ///< of the registry when the tables were right; 0: never
   exemplars_of exemplars;
   entry* table;  ///< all cells: open addressing, at most half full
   std::uint64_t mask;
@@ -53,17 +54,20 @@ struct metric_thread {
     return true;
   }
 
+  /// Makes room for the cells of instruments with numbers below `size`. \return false when memory is out
+  [[nodiscard]] bool reserve_direct(std::uint32_t size) noexcept {
+    if (size <= direct_size) return true;
+    auto* const larger = static_cast<cell**>(std::realloc(direct, size * sizeof(cell*)));
+    if (larger == nullptr) return false;
+    for (std::uint32_t i = direct_size; i < size; ++i) larger[i] = nullptr;
+    direct = larger;
+    direct_size = size;
+    return true;
+  }
+
   /// Lets the hot path find the cell of an instrument's only series without labels.
   void insert_direct(cell* c, std::uint32_t number) noexcept {
-    if (number >= direct_size) {
-      const std::uint32_t size = (number + 8) * 2;
-      auto* const larger = static_cast<cell**>(std::realloc(direct, size * sizeof(cell*)));
-      if (larger == nullptr) return;
-      for (std::uint32_t i = direct_size; i < size; ++i) larger[i] = nullptr;
-      direct = larger;
-      direct_size = size;
-    }
-    direct[number] = c;
+    if (number < direct_size) direct[number] = c;
   }
 
   /// Gives up the cells of series that are to go, under the registry's guard, and finds the others from now on.

@@ -92,7 +92,10 @@ inline instrument_entry* metric_registry::enlist(const instrument_info& info) no
           info.bounds != nullptr && info.bounds->given() && info.bounds->valid() && !(*info.bounds == found->bounds);
       keys = info.attributes.size() != 0 && !found->attributes.same(info.attributes);
     } else if (count_ < max_instruments && (found = new (std::nothrow) instrument_entry{info, count_ + 1}) != nullptr) {
-      ++count_;
+      if (++count_ == numbers_) {
+        numbers_ *= 2;
+        epoch.fetch_add(1, platform::release);
+      }
       bad_bounds = info.bounds != nullptr && !info.bounds->valid();
       (last_entry_ == nullptr ? first_entry : last_entry_->next).store(found, platform::release);
       last_entry_ = found;

@@ -65,8 +65,8 @@ class metric_registry {
     if (t.epoch == epoch.load(platform::acquire)) return;
     join();
     platform::lock_guard lock{guard};
-    t.epoch = epoch.load(platform::relaxed);
     t.exemplars = exemplars.load(platform::relaxed);
+    t.epoch = t.reserve_direct(numbers_) ? epoch.load(platform::relaxed) : 0;
     t.let_go();
   }
 
@@ -96,6 +96,9 @@ class metric_registry {
   [[nodiscard]] bool conflicts(const instrument_entry& e) const noexcept;
   static void say_overflow(stream& s) noexcept;
 
+  /// Instruments have numbers below this. With more of them it doubles in a new epoch, so that a thread in step with
+  /// the epoch need not compare a number with what it has room for.
+  std::uint32_t numbers_ = 64;
   stream* last_ = nullptr;
   instrument_entry* last_entry_ = nullptr;
   std::uint32_t count_ = 0;

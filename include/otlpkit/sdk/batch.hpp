@@ -2,6 +2,7 @@
 #pragma once
 
 #include <otlpkit/config.hpp>
+#include <otlpkit/sdk/spare_memory.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -40,9 +41,15 @@ class batch {
  public:
   /// \param resource fields 1 and 3 of the Resource* message (resource with tag and length, schema_url), shared by all
   /// batches.
-  batch(signal kind, std::shared_ptr<const std::string> resource, std::vector<scope_items> scopes);
+  /// \param spares gets the memory of the items when the batch is over; nullptr: it is freed
+  batch(signal kind, std::shared_ptr<const std::string> resource, std::vector<scope_items> scopes,
+        std::shared_ptr<spare_memory> spares = nullptr);
   batch(const batch&) = delete;
   batch& operator=(const batch&) = delete;
+  ~batch() {
+    if (spares_ == nullptr) return;
+    for (scope_items& s : scopes_) spares_->give(std::move(s.items));
+  }
 
   [[nodiscard]] signal kind() const noexcept { return kind_; }
   /// Spans, log records or metric data points: what the books count.
@@ -63,6 +70,7 @@ class batch {
   std::vector<scope_items> scopes_;
   std::vector<std::string> headers_;  // the envelope's tags and lengths; pieces_ points into it
   std::vector<std::string_view> pieces_;
+  std::shared_ptr<spare_memory> spares_;
 };
 
 namespace detail {
@@ -76,8 +84,9 @@ inline void append_field(std::string& out, unsigned char tag, std::size_t length
 }
 }  // namespace detail
 
-inline batch::batch(signal kind, std::shared_ptr<const std::string> resource, std::vector<scope_items> scopes)
-    : kind_{kind}, resource_{std::move(resource)}, scopes_{std::move(scopes)} {
+inline batch::batch(signal kind, std::shared_ptr<const std::string> resource, std::vector<scope_items> scopes,
+                    std::shared_ptr<spare_memory> spares)
+    : kind_{kind}, resource_{std::move(resource)}, scopes_{std::move(scopes)}, spares_{std::move(spares)} {
   std::size_t body = resource_->size();
   headers_.resize(scopes_.size() + 1);  // reserved once: the views below point into these strings
   for (std::size_t i = 0; i < scopes_.size(); ++i) {

@@ -22,7 +22,7 @@ class batch_builder {
   /// Enough for the default 512 spans of 2 KiB; a batch ends with the record that reaches it.
   static constexpr std::size_t default_max_bytes = std::size_t{1} << 20;
 
-  batch_builder(signal kind, std::size_t max_items, std::size_t max_bytes = default_max_bytes) noexcept
+  batch_builder(signal kind, std::size_t max_items, std::size_t max_bytes = default_max_bytes)
       : kind_{kind}, max_items_{max_items}, max_bytes_{max_bytes} {}
 
   /// Takes one message. False when the batch is full now.
@@ -44,8 +44,11 @@ class batch_builder {
     expected_bytes_ = bytes_;
     items_ = bytes_ = 0;
     numbers_.clear();
-    return std::make_shared<const batch>(kind_, std::move(resource), std::exchange(scopes_, {}));
+    return std::make_shared<const batch>(kind_, std::move(resource), std::exchange(scopes_, {}), spares_);
   }
+
+  /// To be called now and then: memory that the batches since the last call did not need goes.
+  void trim() noexcept { spares_->trim(); }
 
  private:
   scope_items& of(std::uint16_t scope) {
@@ -55,7 +58,10 @@ class batch_builder {
     if (found == numbers_.end()) {
       numbers_.push_back(scope);
       scopes_.push_back({std::string{otlpkit::detail::global_scopes.encoded(scope)}, {}, 0});
-      if (last_ == 0) scopes_.back().items.reserve(expected_bytes_);  // batches are about as large as the one before
+      if (last_ == 0) {
+        scopes_.back().items = spares_->take();
+        scopes_.back().items.reserve(expected_bytes_);  // batches are about as large as the one before
+      }
     }
     return scopes_[last_];
   }
@@ -69,6 +75,7 @@ class batch_builder {
   std::size_t last_ = 0;
   std::vector<std::uint16_t> numbers_;
   std::vector<scope_items> scopes_;
+  std::shared_ptr<spare_memory> spares_ = std::make_shared<spare_memory>();
 };
 
 /// Gives the pieces on in batches of at most `most` items, where no piece alone has more. Empty pieces are left out.

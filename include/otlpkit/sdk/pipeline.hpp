@@ -170,6 +170,7 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
       exporters_.tick(now);
       for (lane& l : lanes_) {
         for (const auto& c : l.channels) c->expire(now);
+        l.builder->trim();
       }
     });
   }
