@@ -28,7 +28,7 @@ build() {
   mkdir -p "$folder"
   # In a folder of another compiler's, CMake would begin anew without what the preset sets, the optimisation among it.
   before=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$folder/CMakeCache.txt" 2>/dev/null) || true
-  [ -z "$before" ] || [ "${before##*/}" = "$compiler" ] || fresh=(--fresh)
+  [ -z "$before" ] || [ "$before" = "$compiler" ] || [ "${before##*/}" = "$compiler" ] || fresh=(--fresh)
   if ! (cd "$top" && cmake "${fresh[@]}" --preset "$preset" -B "$folder" -DCMAKE_CXX_COMPILER="$compiler" "${parts[@]}") >"$log" 2>&1; then
     cat "$log"
     say "configuring $folder failed"

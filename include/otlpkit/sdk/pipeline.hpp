@@ -165,12 +165,12 @@ class pipeline : public std::enable_shared_from_this<pipeline> {
       const auto now = clock::now();
       if (now >= recalibrate_at_) {
         otlpkit::detail::global_runtime.clock.recalibrate();
+        for (lane& l : lanes_) l.builder->trim();
         recalibrate_at_ = now + maintenance_interval;
       }
       exporters_.tick(now);
       for (lane& l : lanes_) {
         for (const auto& c : l.channels) c->expire(now);
-        l.builder->trim();
       }
     });
   }
